@@ -1,0 +1,19 @@
+"""Entropy coding: integer probability models and a coder that knows nothing of them.
+
+The models (`MixtureModel`) turn a few stored integers into a table of 16-bit frequencies by
+integer arithmetic alone; the coder (`rans_compress`, `rans_decompress`) is CompressAI's rANS.
+"""
+
+from inrcodec.entropy._mixture import MAX_ALPHABET, TABLE_BITS, MixtureModel
+from inrcodec.entropy._mixture_fit import empirical_entropy_bits, fit_mixture
+from inrcodec.entropy._rans import rans_compress, rans_decompress
+
+__all__ = [
+    "MAX_ALPHABET",
+    "TABLE_BITS",
+    "MixtureModel",
+    "empirical_entropy_bits",
+    "fit_mixture",
+    "rans_compress",
+    "rans_decompress",
+]

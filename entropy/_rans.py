@@ -1,0 +1,127 @@
+"""CompressAI's rANS coder behind two functions that know nothing of where tables come from.
+
+In: integer symbols, and for each the index of its frequency table. Out: bytes, and back. The
+coder is a stack (last in, first out); CompressAI encodes from the last symbol to the first, so
+that decoding runs forwards.
+
+A payload is a whole number of 32-bit little-endian words: the final 64-bit state, then the words
+in the order in which decoding consumes them (`docs/bitstream.md` gives the arithmetic).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import lru_cache
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inrcodec.entropy._mixture import MixtureModel
+
+_WORD_BYTES = 4
+_STATE_BYTES = 8
+
+
+def rans_compress(
+    symbols: NDArray[np.int32], table_indexes: NDArray[np.int32], models: list[MixtureModel]
+) -> bytes:
+    """Encode `symbols`, each with the table of `models[table_index]`.
+
+    Args:
+        symbols: `(n,)` integers, each within its model's `lowest` to `highest`.
+        table_indexes: `(n,)` integers, positions in `models`.
+        models: one or more probability models.
+
+    Raises:
+        ValueError: a symbol lies outside its model's alphabet.
+
+    >>> model = MixtureModel(16, 40, 128, center=0, lowest=-2, highest=2)
+    >>> rans_compress(np.array([0, 1, -2]), np.zeros(3, int), [model]).hex()
+    '1878f5d639000000'
+    """
+    if symbols.shape != table_indexes.shape or symbols.ndim != 1:
+        raise ValueError(f"shapes are {symbols.shape} and {table_indexes.shape}, must be equal 1-D")
+    if symbols.size == 0:
+        return b""
+    lowest = np.array([m.lowest for m in models])[table_indexes]
+    highest = np.array([m.highest for m in models])[table_indexes]
+    outside = np.flatnonzero((symbols < lowest) | (symbols > highest))
+    if outside.size:
+        i = outside[0]
+        raise ValueError(f"symbol {symbols[i]} at {i}, must be {lowest[i]} to {highest[i]}")
+    payload: bytes = _ans().RansEncoder().encode_with_indexes(
+        symbols.tolist(), table_indexes.tolist(), *_tables(models)
+    )
+    return payload
+
+
+def rans_decompress(
+    payload: bytes, table_indexes: NDArray[np.int32], models: list[MixtureModel]
+) -> NDArray[np.int32]:
+    """Decode one symbol for each of `table_indexes`: the inverse of `rans_compress`.
+
+    Raises:
+        ValueError: `payload` is not what `rans_compress` makes of any symbols.
+
+    >>> model = MixtureModel(16, 40, 128, center=0, lowest=-2, highest=2)
+    >>> rans_decompress(bytes.fromhex("1878f5d639000000"), np.zeros(3, int), [model]).tolist()
+    [0, 1, -2]
+    """
+    num_symbols = table_indexes.size
+    if num_symbols == 0:
+        if payload:
+            raise ValueError(f"payload has {len(payload)} bytes, must be empty for no symbols")
+        return np.zeros(0, np.int32)
+    most = _STATE_BYTES + _WORD_BYTES * num_symbols
+    if len(payload) % _WORD_BYTES or not _STATE_BYTES <= len(payload) <= most:
+        raise ValueError(
+            f"payload has {len(payload)} bytes, must be a multiple of {_WORD_BYTES} "
+            f"from {_STATE_BYTES} to {most}"
+        )
+    # The coder reads past a payload that is too short: no symbol takes more than one word, so
+    # with this padding it cannot leave the buffer.
+    padded = payload.ljust(most, b"\0")
+    indexes, tables = table_indexes.tolist(), _tables(models)
+    symbols = _ans().RansDecoder().decode_with_indexes(padded, indexes, *tables)
+    # Any bytes decode to some symbols; only those that encode to the same bytes are the right ones.
+    if _ans().RansEncoder().encode_with_indexes(symbols, indexes, *tables) != payload:
+        raise ValueError(f"payload is not the code of {num_symbols} symbols under these tables")
+    return np.asarray(symbols, np.int32)
+
+
+def _tables(models: list[MixtureModel]) -> tuple[list[list[int]], list[int], list[int]]:
+    """Cumulative frequencies, their lengths and the offsets, as CompressAI wants them.
+
+    CompressAI takes the last symbol of a table for an escape; ours has the frequency 0 and is
+    therefore never decoded.
+    """
+    cdfs = []
+    for model in models:
+        cdf = np.concatenate([[0], np.cumsum(model.frequencies())])
+        cdfs.append([*cdf.tolist(), int(cdf[-1])])
+    return cdfs, [len(cdf) for cdf in cdfs], [model.lowest for model in models]
+
+
+@lru_cache(maxsize=1)
+def _ans() -> ModuleType:
+    """CompressAI's compiled coder `compressai.ans`.
+
+    Importing the package would import its whole zoo first (seconds, hundreds of megabytes, and
+    torchvision); the coder is a self-contained extension module, so it is loaded by itself.
+    """
+    package = importlib.util.find_spec("compressai")
+    if package is None or not package.submodule_search_locations:
+        raise ImportError("inrcodec needs the package compressai: pip install compressai")
+    folder = Path(package.submodule_search_locations[0])
+    for suffix in EXTENSION_SUFFIXES:
+        path = folder / f"ans{suffix}"
+        if path.exists():
+            spec = importlib.util.spec_from_file_location("compressai.ans", path)
+            if spec is not None and spec.loader is not None:
+                module = importlib.util.module_from_spec(spec)
+                spec.loader.exec_module(module)
+                return module
+    raise ImportError(f"compressai at {folder} has no compiled coder ans{EXTENSION_SUFFIXES[0]}")

@@ -1,0 +1,89 @@
+"""Decoding a file, or a range of its frames, into a video file, images or planes.
+
+In: an `.inr` file. Out: whatever `VideoWriter` writes, with the audio of the same interval.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO
+
+from inrcodec._decoder import VideoDecoder
+from inrcodec._progress import ProgressBars
+from inrcodec.video import AudioStream, VideoFrame, VideoWriter
+
+_AT_ONCE = 8
+
+
+def decode(
+    source: str | Path,
+    output: str | Path | BinaryIO,
+    *,
+    frames: tuple[int, int | None] | None = None,
+    device: str = "auto",
+    precision: str = "fp32",
+    audio: bool = True,
+    progress: bool = False,
+) -> int:
+    """Decode an `.inr` file and return the number of frames written.
+
+    Args:
+        source: the `.inr` file.
+        output: by its ending `.mp4`, `.mkv` or `.webm` (with the audio), `.y4m`, `.yuv`, a
+            pattern such as `%05d.png`, or `-` or a binary file for y4m.
+        frames: half-open range of frames; all of them by default.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        precision: `fp32`, the reference; `bf16` or `fp16` are faster.
+        audio: whether to write the audio where the output can carry it.
+        progress: show progress on stderr.
+
+    Raises:
+        BitstreamError: the file is damaged.
+        VideoError: the output cannot be written.
+        ValueError: the range leaves the video.
+    """
+    with VideoDecoder(source, device=device, precision=precision) as decoder:
+        start, stop = _check_range(frames, len(decoder))
+        metadata = decoder.writer_metadata()
+        streams = _overlapping(decoder, start, stop) if audio else []
+        bars = ProgressBars(enabled=progress)
+        with VideoWriter(output, metadata=metadata, audio=streams) as writer:
+            for index, rgb in enumerate(
+                bars.wrap(_decoded(decoder, start, stop), stop - start, "decode"), start
+            ):
+                pts, duration = decoder.pts_of(index)
+                writer.write(VideoFrame(rgb, pts, duration))
+    return stop - start
+
+
+def _decoded(decoder, start, stop):  # type: ignore[no-untyped-def]
+    for first in range(start, stop, _AT_ONCE):
+        yield from decoder[first : min(first + _AT_ONCE, stop)].cpu()
+
+
+def _check_range(frames: tuple[int, int | None] | None, num_frames: int) -> tuple[int, int]:
+    start, stop = frames or (0, None)
+    stop = num_frames if stop is None else stop
+    if not 0 <= start < stop <= num_frames:
+        raise ValueError(f"frames are {start}:{stop}, must be a range within 0:{num_frames}")
+    return start, stop
+
+
+def _overlapping(decoder: VideoDecoder, start: int, stop: int) -> list[AudioStream]:
+    """Return the audio of the frames' interval."""
+    base = decoder.header.time_base
+    begin = decoder.pts_of(start)[0] * base
+    end = sum(decoder.pts_of(stop - 1)) * base
+
+    def overlaps(stream: AudioStream, pts: int, duration: int) -> bool:
+        return pts * stream.time_base < end and (pts + max(duration, 1)) * stream.time_base > begin
+
+    return [
+        replace(
+            stream,
+            packets=[p for p in stream.packets if overlaps(stream, p.pts, p.duration)],
+        )
+        for stream in decoder.audio()
+    ]

@@ -1,0 +1,303 @@
+"""Random access to the frames of an `.inr` file; names follow torchcodec's `VideoDecoder`.
+
+In: a file. Out: `uint8 (3, H, W)` RGB tensors, in any order, each decoded without the others of
+its segment. Only the sections that are needed are read.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from inrcodec._segment_codec import (
+    PRECISIONS,
+    SegmentDecoder,
+    read_config,
+    read_segment,
+)
+from inrcodec.bitstream import InrFile, unpack_audio
+from inrcodec.errors import BitstreamError
+from inrcodec.fitting import resolve_device
+from inrcodec.models import NetworkConfig
+from inrcodec.video import AudioStream, ColorTags, VideoMetadata
+
+_SEGMENTS_HELD = 4
+
+
+@dataclass(frozen=True)
+class VideoDecoderMetadata:
+    """What the header says of the video; `num_frames`, `width` and the like as in torchcodec."""
+
+    height: int
+    width: int
+    num_frames: int
+    average_fps: float
+    begin_stream_seconds: float
+    end_stream_seconds: float
+    duration_seconds: float
+    pixel_aspect_ratio: Fraction
+    bit_rate: float  # bits per second of the file, audio excluded
+    bpp: float  # bits per pixel of the file, audio excluded
+    codec: str  # "inr/" and the network's name
+    num_audio_streams: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame: `data` is `uint8 (3, H, W)` RGB."""
+
+    data: Tensor
+    pts_seconds: float
+    duration_seconds: float
+
+
+@dataclass(frozen=True)
+class FrameBatch:
+    """Frames: `data` is `uint8 (N, 3, H, W)` RGB, the times are `float64 (N,)`."""
+
+    data: Tensor
+    pts_seconds: Tensor
+    duration_seconds: Tensor
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for data, pts, duration in zip(
+            self.data, self.pts_seconds, self.duration_seconds, strict=True
+        ):
+            yield Frame(data, float(pts), float(duration))
+
+
+class VideoDecoder:
+    """Decodes an `.inr` file; use it as a context manager to close the file early.
+
+    Args:
+        source: a path, or the bytes of a file.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`; frames are returned there.
+        precision: `fp32`, the reference; `bf16` or `fp16` are faster and lose under 0.05 dB.
+
+    Raises:
+        BitstreamError: the file is damaged, truncated or no `.inr` file.
+        ValueError: no such device or precision.
+
+    `decoder[10]` is a `(3, H, W)` tensor, `decoder[10:20]` a `(10, 3, H, W)` one.
+    """
+
+    def __init__(
+        self, source: str | Path | bytes, *, device: str = "auto", precision: str = "fp32"
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision is {precision!r}, must be one of {', '.join(PRECISIONS)}")
+        self.device = resolve_device(device)
+        self.precision = precision
+        self._file = InrFile(source)
+        self.header = header = self._file.header
+        self._pts = header.timestamps.pts()
+        self._durations = header.timestamps.durations()
+        self._starts = np.cumsum([0, *(segment.num_frames for segment in header.segments)])
+        self._segment = lru_cache(maxsize=_SEGMENTS_HELD)(self._load_segment)
+
+    @property
+    def metadata(self) -> VideoDecoderMetadata:
+        """What the header says of the video."""
+        header = self.header
+        begin = header.timestamps.first * header.time_base
+        end = header.timestamps.end * header.time_base
+        num_bits = 8 * (self._file.num_bytes - self._file.audio_bytes)
+        return VideoDecoderMetadata(
+            height=header.height,
+            width=header.width,
+            num_frames=header.num_frames,
+            average_fps=float(header.average_fps),
+            begin_stream_seconds=float(begin),
+            end_stream_seconds=float(end),
+            duration_seconds=float(end - begin),
+            pixel_aspect_ratio=header.sample_aspect_ratio,
+            bit_rate=float(num_bits / (end - begin)),
+            bpp=num_bits / (header.num_frames * header.height * header.width),
+            codec=f"inr/{header.model}",
+            num_audio_streams=header.num_audio_streams,
+        )
+
+    def __len__(self) -> int:
+        return self.header.num_frames
+
+    def __getitem__(self, key: int | slice) -> Tensor:
+        if isinstance(key, slice):
+            return self._decode(range(*key.indices(len(self))))
+        index = operator.index(key)
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"frame {index}, must be {-len(self)} to {len(self) - 1}")
+        return self._decode([index % len(self)])[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for start in range(0, len(self), 16):
+            yield from self[start : start + 16]
+
+    def get_frame_at(self, index: int) -> Frame:
+        """Return the frame at `index`, which may be negative.
+
+        Raises:
+            IndexError: there is none.
+        """
+        return next(iter(self.get_frames_at([index])))
+
+    def get_frames_at(self, indices: Sequence[int]) -> FrameBatch:
+        """Return the frames at `indices`, in that order; negative ones count from the end.
+
+        Raises:
+            IndexError: one of them is not there.
+        """
+        checked = []
+        for index in indices:
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"frame {index}, must be {-len(self)} to {len(self) - 1}")
+            checked.append(index % len(self))
+        return self._batch(checked)
+
+    def get_frames_in_range(self, start: int, stop: int, step: int = 1) -> FrameBatch:
+        """Return the frames `start` to `stop`, the latter excluded.
+
+        Raises:
+            IndexError: the range leaves the video.
+            ValueError: `step` is not positive.
+        """
+        if step < 1:
+            raise ValueError(f"step is {step}, must be >= 1")
+        if not 0 <= start <= stop <= len(self):
+            raise IndexError(f"range is {start}:{stop}, must be within 0:{len(self)}")
+        return self._batch(range(start, stop, step))
+
+    def get_frame_played_at(self, seconds: float) -> Frame:
+        """Return the frame on the screen at `seconds`.
+
+        Raises:
+            IndexError: the video does not run then.
+        """
+        metadata = self.metadata
+        if not metadata.begin_stream_seconds <= seconds < metadata.end_stream_seconds:
+            raise IndexError(
+                f"time is {seconds} s, must be {metadata.begin_stream_seconds} s to under "
+                f"{metadata.end_stream_seconds} s"
+            )
+        return self.get_frame_at(self._index_at(seconds))
+
+    def get_frames_played_in_range(self, start_seconds: float, stop_seconds: float) -> FrameBatch:
+        """Return the frames on the screen in the half-open interval of seconds.
+
+        The first is the one that is on the screen at `start_seconds` already.
+
+        Raises:
+            IndexError: the interval leaves the video.
+            ValueError: it ends before it starts.
+        """
+        metadata = self.metadata
+        begin, end = metadata.begin_stream_seconds, metadata.end_stream_seconds
+        if stop_seconds < start_seconds:
+            raise ValueError(f"interval is {start_seconds} s to {stop_seconds} s, must not end first")
+        if not (begin <= start_seconds < end and stop_seconds <= end):
+            raise IndexError(
+                f"interval is {start_seconds} s to {stop_seconds} s, must be within {begin} s to "
+                f"{end} s"
+            )
+        if start_seconds == stop_seconds:
+            return self._batch([])
+        first = self._index_at(start_seconds)
+        pts_seconds = self._seconds(self._pts)
+        last = int(np.searchsorted(pts_seconds, stop_seconds, side="left"))
+        return self._batch(range(first, max(last, first + 1)))
+
+    def audio(self) -> list[AudioStream]:
+        """Return the passed-through audio streams.
+
+        Raises:
+            BitstreamError: one of them is damaged.
+        """
+        return [unpack_audio(self._file.audio(i)) for i in range(self.header.num_audio_streams)]
+
+    def segment_config(self, index: int) -> NetworkConfig:
+        """Return the network's configuration of segment `index`."""
+        segment = self.header.segments[index]
+        return read_config(
+            self.header.model,
+            segment.model_fields,
+            height=self.header.height,
+            width=self.header.width,
+            num_frames=segment.num_frames,
+        )
+
+    def writer_metadata(self) -> VideoMetadata:
+        """Return what `VideoWriter` wants to know."""
+        header = self.header
+        primaries, transfer, matrix, full_range = header.color
+        return VideoMetadata(
+            height=header.height,
+            width=header.width,
+            time_base=header.time_base,
+            average_fps=header.average_fps,
+            sample_aspect_ratio=header.sample_aspect_ratio,
+            color=ColorTags(primaries, transfer, matrix, bool(full_range)),
+            num_frames_from_header=header.num_frames,
+            source=self._file.name,
+            pixel_format="rgb24",
+            bit_depth=8,
+            codec=f"inr/{header.model}",
+            rotation=header.rotation,
+        )
+
+    def pts_of(self, index: int) -> tuple[int, int]:
+        """Return time stamp and duration of frame `index`, in units of the time base."""
+        return int(self._pts[index]), int(self._durations[index])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> VideoDecoder:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _load_segment(self, index: int) -> SegmentDecoder:
+        config, data = self.segment_config(index), self._file.segment(index)
+        try:
+            quantized = read_segment(config, data)
+        except BitstreamError as exc:
+            raise BitstreamError(f"{self._file.name}: {exc}") from exc
+        return SegmentDecoder(config, quantized, device=self.device, precision=self.precision)
+
+    def _decode(self, indices: Sequence[int]) -> Tensor:
+        shape = (len(indices), 3, self.header.height, self.header.width)
+        out = torch.empty(shape, dtype=torch.uint8, device=self.device)
+        wanted = np.asarray(indices, np.int64)
+        segment_of = np.searchsorted(self._starts, wanted, side="right") - 1
+        for segment in np.unique(segment_of):
+            at = np.flatnonzero(segment_of == segment)
+            local = (wanted[at] - self._starts[segment]).tolist()
+            out[torch.from_numpy(at).to(self.device)] = self._segment(int(segment)).decode(local)
+        return out
+
+    def _batch(self, indices: Sequence[int]) -> FrameBatch:
+        at = np.asarray(indices, np.int64)
+        return FrameBatch(
+            self._decode(indices),
+            torch.from_numpy(self._seconds(self._pts[at])),
+            torch.from_numpy(self._seconds(self._durations[at])),
+        )
+
+    def _seconds(self, units: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+        base = self.header.time_base
+        return np.asarray(units * base.numerator / base.denominator, np.float64)
+
+    def _index_at(self, seconds: float) -> int:
+        return int(np.searchsorted(self._seconds(self._pts), seconds, side="right")) - 1

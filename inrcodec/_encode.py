@@ -1,0 +1,273 @@
+"""Encoding: read, fit each segment, quantise and code it to the wished size, write, verify.
+
+In: a source and what the user wishes. Out: an `.inr` file, and an `EncodeReport` whose quality
+is measured on what decodes from that file.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import torch
+
+from inrcodec._decoder import VideoDecoder
+from inrcodec._presets import SEGMENT_FRAMES
+from inrcodec._presets import preset as preset_named
+from inrcodec._progress import ProgressBars
+from inrcodec._quality_search import MAX_ROUNDS, search_quality
+from inrcodec._report import EncodeReport
+from inrcodec._rounds import EncodedVideo, EncodeJob, encode_round
+from inrcodec._session import Session
+from inrcodec._source import Source, SourceOptions, read_source
+from inrcodec.bitstream import pack_audio, write_atomically
+from inrcodec.errors import RateError, VideoError
+from inrcodec.fitting import FitConfig, recipe_config, resolve_device, resolve_precision
+from inrcodec.metrics import ms_ssim, psnr_db
+from inrcodec.models import count_parameters, entry, macs_per_frame
+from inrcodec.video import RawVideoFormat
+
+# The entries of the audio streams in header and index, which count as audio in `--size`.
+_AUDIO_ENTRY_BYTES = 24
+_SCORED_AT_ONCE = 8
+
+
+def encode(
+    source: str | Path,
+    output: str | Path,
+    *,
+    preset: str = "medium",
+    bpp: float | None = None,
+    size_bytes: int | None = None,
+    psnr: float | None = None,
+    epochs: int | None = None,
+    time_seconds: float | None = None,
+    model: str | None = None,
+    recipe: str | None = None,
+    frames: tuple[int, int | None] | None = None,
+    resize: tuple[int, int] | None = None,
+    crop: tuple[int, int] | None = None,
+    raw: RawVideoFormat | None = None,
+    audio: bool = True,
+    segment_frames: int = SEGMENT_FRAMES,
+    device: str = "auto",
+    precision: str = "auto",
+    seed: int = 0,
+    resume: bool = False,
+    progress: bool = False,
+) -> EncodeReport:
+    """Encode a video into an `.inr` file.
+
+    Args:
+        source: any file FFmpeg opens, a folder or pattern of images, a raw `.yuv` (with `raw`),
+            or the name of a dataset such as `bunny`.
+        output: the file to write; it appears when it is complete.
+        preset: `fast`, `medium`, `slow` or `best`: the default of model, rate, budget and recipe.
+        bpp: bits per pixel of the file, audio excluded. The file comes within 2 % of it and never
+            above. At most one of `bpp`, `size_bytes` and `psnr`.
+        size_bytes: bytes of the file on disk, audio included; met likewise.
+        psnr: mean RGB PSNR in dB; the smallest file found that reaches it, of up to 4 fits.
+        epochs: visits of every frame. At most one of `epochs` and `time_seconds`.
+        time_seconds: bound of the whole encode.
+        model: a network's name, see `inrcodec.models.names()`.
+        recipe: a recipe's name, see `inrcodec.fitting.RECIPES`.
+        frames: half-open range of frames to encode.
+        resize: (width, height) to which frames are resized.
+        crop: (width, height) of a central crop, made before the resize.
+        raw: format of a raw `.yuv` source.
+        audio: whether to pass audio through.
+        segment_frames: a longer clip is cut into segments of at most so many frames.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        precision: of the fit: `fp32`, `bf16`, or `auto`: bf16 where the device computes in it.
+        seed: of initial weights and frame order.
+        resume: go on from the checkpoint of an interrupted call with the same arguments.
+        progress: show progress on stderr.
+
+    Raises:
+        ValueError: an argument is out of its range.
+        VideoError: the source cannot be read.
+        RateError: the wished rate or quality cannot be met.
+        CheckpointError: the checkpoint is of another encode.
+        Interrupted: Ctrl-C, after the checkpoint was saved.
+    """
+    started = time.perf_counter()
+    wishes = {"bpp": bpp, "size_bytes": size_bytes, "psnr": psnr}
+    _check_wishes(wishes, epochs=epochs, time_seconds=time_seconds, segment_frames=segment_frames)
+    chosen = preset_named(preset)
+    model, recipe = model or chosen.model, recipe or chosen.recipe
+    entry(model)
+    if epochs is None and time_seconds is None:
+        epochs = chosen.epochs
+    fit_config = recipe_config(
+        recipe, epochs=epochs, seconds=time_seconds, precision=precision, seed=seed
+    )
+    torch_device = resolve_device(device)
+    output = Path(output)
+    if not output.parent.is_dir():
+        raise VideoError(f"{output}: folder {output.parent} does not exist")
+
+    bars = ProgressBars(enabled=progress)
+    options = SourceOptions(frames=frames, resize=resize, crop=crop, raw=raw, audio=audio)
+    clip = read_source(
+        source, options, progress=lambda items, total: bars.wrap(items, total, "read")
+    )
+    read_seconds = time.perf_counter() - started
+    job = EncodeJob(
+        source=clip,
+        audio=[pack_audio(stream) for stream in clip.audio],
+        model=model,
+        fit=fit_config,
+        device=torch_device,
+        segment_frames=segment_frames,
+    )
+    session = Session(
+        output,
+        {
+            **wishes,
+            "epochs": epochs,
+            "timed": time_seconds is not None,
+            "preset": preset,
+            "model": model,
+            "recipe": recipe,
+            "segment_frames": segment_frames,
+            "device": torch_device.type,
+            "precision": precision,
+            "seed": seed,
+        },
+        clip.frames,
+        resume=resume,
+        started=started,
+    )
+    rate = chosen.bpp if bpp is None else bpp
+    num_bytes = _wished_bytes(job, rate, size_bytes)
+    if psnr is None:
+        encoded = encode_round(
+            job, num_bytes, name="0", seconds=time_seconds, session=session, bars=bars
+        )
+    else:
+        encoded = _search(job, psnr, num_bytes, time_seconds, session, bars)
+
+    write_atomically(output, encoded.to_bytes())
+    coded = session.seconds()
+    psnr_db_mean, ms_ssim_mean = _verify(output, clip, torch_device, bars)
+    session.remove()
+    fit_seconds = sum(fit.seconds for fit in encoded.fits)
+    total = session.seconds()
+    num_parameters = sum(count_parameters(config).total for config in encoded.configs)
+    pixels = clip.frames.numel() // 3
+    video_bytes = encoded.video_bytes
+    return EncodeReport(
+        path=str(output),
+        num_bytes=video_bytes + encoded.audio_bytes,
+        audio_bytes=encoded.audio_bytes,
+        bpp=8 * video_bytes / pixels,
+        psnr_db=psnr_db_mean,
+        ms_ssim=ms_ssim_mean,
+        num_frames=len(clip.frames),
+        width=clip.metadata.width,
+        height=clip.metadata.height,
+        num_segments=len(encoded.segments),
+        model=model,
+        num_parameters=num_parameters,
+        bits_per_parameter=8 * video_bytes / num_parameters,
+        kmac_per_pixel=_kmac_per_pixel(encoded, pixels),
+        steps=sum(fit.steps for fit in encoded.fits),
+        seconds={
+            "read": read_seconds,
+            "fit": fit_seconds,
+            "code": coded - read_seconds - fit_seconds,
+            "verify": total - coded,
+            "total": total,
+        },
+        preset=preset,
+        recipe=recipe,
+        seed=seed,
+        device=_device_name(torch_device),
+        precision=str(resolve_precision(precision, torch_device)).removeprefix("torch."),
+    )
+
+
+def _check_wishes(
+    wishes: dict[str, float | None],
+    *,
+    epochs: int | None,
+    time_seconds: float | None,
+    segment_frames: int,
+) -> None:
+    given = [name for name, value in wishes.items() if value is not None]
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(given)} are given, at most one of them may be")
+    if epochs is not None and time_seconds is not None:
+        raise ValueError("epochs and time_seconds are given, at most one of them may be")
+    numbers = {**wishes, "epochs": epochs, "time_seconds": time_seconds}
+    for name, value in {**numbers, "segment_frames": segment_frames}.items():
+        if value is not None and not value > 0:
+            raise ValueError(f"{name} is {value}, must be > 0")
+
+
+def _wished_bytes(job: EncodeJob, bpp: float, size_bytes: int | None) -> int:
+    """Return what the file may take, audio excluded."""
+    num_frames, _, height, width = job.source.frames.shape
+    if size_bytes is None:
+        return int(bpp * num_frames * height * width / 8)
+    audio_bytes = sum(len(payload) + _AUDIO_ENTRY_BYTES for payload in job.audio)
+    if audio_bytes >= size_bytes:
+        raise RateError(
+            f"audio alone takes {audio_bytes} of {size_bytes} bytes; "
+            "wish a larger size, or leave the audio out (--no-audio)"
+        )
+    return size_bytes - audio_bytes
+
+
+def _search(
+    job: EncodeJob,
+    goal_db: float,
+    num_bytes: int,
+    seconds: float | None,
+    session: Session,
+    bars: ProgressBars,
+) -> EncodedVideo:
+    def encode_at(round_index: int, size: int) -> EncodedVideo:
+        share = None if seconds is None else seconds * (round_index + 1) / MAX_ROUNDS
+        return encode_round(
+            job, size, name=str(round_index), seconds=share, session=session, bars=bars
+        )
+
+    def measure(encoded: EncodedVideo) -> float:
+        with VideoDecoder(encoded.to_bytes(), device=str(job.device)) as decoder:
+            return _score(decoder, job.source, range(0, len(decoder), _SCORED_AT_ONCE))[0]
+
+    return search_quality(goal_db, num_bytes, encode=encode_at, psnr_db=measure)
+
+
+def _verify(
+    path: Path, clip: Source, device: torch.device, bars: ProgressBars
+) -> tuple[float, float | None]:
+    """Return PSNR and MS-SSIM of what decodes from the file on disk, averaged over frames."""
+    with VideoDecoder(path, device=str(device)) as decoder:
+        return _score(decoder, clip, range(0, len(decoder), _SCORED_AT_ONCE))
+
+
+def _score(decoder: VideoDecoder, clip: Source, starts: range) -> tuple[float, float | None]:
+    psnrs: list[torch.Tensor] = []
+    ms_ssims: list[torch.Tensor] = []
+    for start in starts:
+        span = slice(start, start + _SCORED_AT_ONCE)
+        decoded = decoder[span].cpu()
+        psnrs.append(psnr_db(decoded, clip.frames[span]))
+        similarity = ms_ssim(decoded, clip.frames[span])
+        if similarity is not None:
+            ms_ssims.append(similarity)
+    mean_ms_ssim = float(torch.cat(ms_ssims).mean()) if ms_ssims else None
+    return float(torch.cat(psnrs).mean()), mean_ms_ssim
+
+
+def _kmac_per_pixel(encoded: EncodedVideo, pixels: int) -> float:
+    macs = sum(macs_per_frame(config) * config.num_frames for config in encoded.configs)
+    return macs / pixels / 1000
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu, {torch.get_num_threads()} threads"

@@ -1,0 +1,42 @@
+"""Progress on stderr: one tqdm bar a stage, none of them when quiet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from inrcodec.fitting import FitProgress
+
+T = TypeVar("T")
+
+_FIT_FORMAT = "{desc}: {percentage:3.0f}%|{bar:20}| {postfix} [{elapsed}<{remaining}]"
+
+
+class ProgressBars:
+    """Makes the bars of an encode or decode."""
+
+    def __init__(self, *, enabled: bool) -> None:
+        self.enabled = enabled
+
+    def wrap(self, items: Iterable[T], total: int | None, stage: str) -> Iterable[T]:
+        """Return `items`, counted by a bar as they are taken."""
+        return tqdm(items, desc=stage, total=total, unit="frame", disable=not self.enabled)
+
+    def fit(self, stage: str, bpp: float) -> tuple[Callable[[FitProgress], None], tqdm[None]]:
+        """Return what `fit` reports to, and its bar, to be closed by the caller."""
+        bar: tqdm[None] = tqdm(
+            desc=stage, total=1.0, bar_format=_FIT_FORMAT, disable=not self.enabled
+        )
+
+        def report(progress: FitProgress) -> None:
+            phase = "quantised " if progress.quantized else ""
+            bar.set_postfix_str(
+                f"{progress.frames_seen} frames, {phase}{progress.psnr_db:.2f} dB, {bpp:.4f} bpp",
+                refresh=False,
+            )
+            bar.n = min(progress.progress, 1.0)
+            bar.refresh()
+
+        return report, bar

@@ -1,0 +1,88 @@
+"""The smallest file that reaches a PSNR: fits of different sizes, each coded as coarsely as it may.
+
+In: a PSNR, and functions that fit and measure. Out: the smallest file found that reaches it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from inrcodec._rounds import EncodedVideo
+from inrcodec.errors import RateError
+
+MAX_ROUNDS = 4
+_DB_A_DOUBLING = 2.5  # what twice the bytes are worth, nearly
+_MAX_STEP = 4.0
+_CLOSE = 1.12  # sizes nearer than this are not worth another fit
+_RECODES = 5
+_COARSEST = 0.6  # of the bytes that the fit was made for
+
+
+def search_quality(
+    goal_db: float,
+    num_bytes: int,
+    *,
+    encode: Callable[[int, int], EncodedVideo],
+    psnr_db: Callable[[EncodedVideo], float],
+) -> EncodedVideo:
+    """Return the smallest coded clip found whose PSNR is at least `goal_db`.
+
+    Args:
+        goal_db: mean RGB PSNR in dB.
+        num_bytes: size of the first try.
+        encode: fits round i of at most `MAX_ROUNDS` to a number of bytes.
+        psnr_db: measures what decodes.
+
+    Raises:
+        RateError: no round reached it; says the best PSNR and its bytes.
+    """
+    best: EncodedVideo | None = None
+    reached = (-math.inf, 0)
+    too_small, enough = 0.0, math.inf
+    for round_index in range(MAX_ROUNDS):
+        encoded = encode(round_index, num_bytes)
+        found_db = psnr_db(encoded)
+        reached = max(reached, (found_db, encoded.video_bytes))
+        if found_db >= goal_db:
+            enough = min(enough, num_bytes)
+            encoded = _coarsen(encoded, goal_db, psnr_db)
+            if best is None or encoded.video_bytes < best.video_bytes:
+                best = encoded
+        else:
+            too_small = max(too_small, num_bytes)
+        if enough <= _CLOSE * too_small:
+            break
+        num_bytes = _next_size(num_bytes, goal_db - found_db, too_small, enough)
+    if best is None:
+        raise RateError(
+            f"PSNR {goal_db} dB was not reached: {reached[0]:.2f} dB at {reached[1]} bytes is the "
+            f"best of {MAX_ROUNDS} fits; allow more time or epochs"
+        )
+    return best
+
+
+def _next_size(num_bytes: int, missing_db: float, too_small: float, enough: float) -> int:
+    step = 2 ** (missing_db / _DB_A_DOUBLING)
+    step = min(max(step, 1 / _MAX_STEP), _MAX_STEP)
+    step = max(step, _CLOSE) if missing_db > 0 else min(step, 1 / _CLOSE)
+    size = num_bytes * step
+    if not too_small < size < enough:
+        size = math.sqrt(max(too_small, 1) * enough)
+    return int(size)
+
+
+def _coarsen(
+    encoded: EncodedVideo, goal_db: float, psnr_db: Callable[[EncodedVideo], float]
+) -> EncodedVideo:
+    """Code the same fit in the fewest bytes that still reach the goal."""
+    full_bytes = encoded.video_bytes
+    low, high = _COARSEST, 1.0
+    for _ in range(_RECODES):
+        middle = (low + high) / 2
+        candidate = encoded.recode(int(full_bytes * middle))
+        if psnr_db(candidate) >= goal_db:
+            high, encoded = middle, candidate
+        else:
+            low = middle
+    return encoded

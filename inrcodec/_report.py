@@ -1,0 +1,66 @@
+"""What an encode reports: the file, its quality as decoded from the disk, and what it cost."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+
+@dataclass(frozen=True)
+class EncodeReport:
+    """The figures of one encode; quality is of what decodes from the written file."""
+
+    path: str
+    num_bytes: int  # of the file on disk
+    audio_bytes: int  # of it, passed-through audio
+    bpp: float  # bits per pixel of the file, audio excluded
+    psnr_db: float  # RGB, per frame, then averaged
+    ms_ssim: float | None  # RGB, likewise; None for frames under 161 pixels
+    num_frames: int
+    width: int
+    height: int
+    num_segments: int
+    model: str
+    num_parameters: int  # stored values, embeddings included
+    bits_per_parameter: float  # file, audio excluded, over stored values
+    kmac_per_pixel: float  # to decode, thousands of multiply-accumulates
+    steps: int  # of the optimiser
+    seconds: dict[str, float]  # by stage: read, fit, code, verify, total
+    preset: str
+    recipe: str
+    seed: int
+    device: str
+    precision: str  # of the fit; decoding is fp32
+    versions: dict[str, str] = field(default_factory=lambda: software_versions())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report under the names that `--json` prints."""
+        fields = asdict(self)
+        renamed = {
+            "num_bytes": "bytes",
+            "num_frames": "frames",
+            "num_segments": "segments",
+            "num_parameters": "parameters",
+        }
+        return {renamed.get(name, name): value for name, value in fields.items()}
+
+    def summary(self) -> str:
+        """Return the last line that `encode` prints."""
+        ms_ssim = "" if self.ms_ssim is None else f", MS-SSIM {self.ms_ssim:.4f}"
+        stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in self.seconds.items())
+        audio = f" + {self.audio_bytes} bytes of audio" if self.audio_bytes else ""
+        return (
+            f"{self.path}: {self.num_bytes - self.audio_bytes} bytes{audio}, "
+            f"{self.bpp:.4f} bpp, PSNR {self.psnr_db:.2f} dB{ms_ssim}, {self.num_frames} frames, "
+            f"{self.model} with {self.num_parameters} parameters at "
+            f"{self.bits_per_parameter:.2f} bits and {self.kmac_per_pixel:.1f} kMAC/pixel, "
+            f"{self.device}, seconds: {stages}"
+        )
+
+
+def software_versions() -> dict[str, str]:
+    """Return the versions that a published figure must state."""
+    packages = ("inrcodec", "torch", "compressai", "av", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}

@@ -1,0 +1,234 @@
+"""One round of an encode: all segments of a clip sized, fitted and coded to a number of bytes.
+
+In: an `EncodeJob` and a number of bytes. Out: an `EncodedVideo`, which can be coded again at other
+rates without fitting again. Interrupted rounds go on from the session's checkpoint.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from inrcodec._progress import ProgressBars
+from inrcodec._segment_encode import (
+    SegmentJob,
+    code_segment,
+    fit_segment,
+    size_network,
+    split_segments,
+)
+from inrcodec._session import Session
+from inrcodec._source import Source
+from inrcodec.bitstream import Header, SegmentInfo, file_bytes
+from inrcodec.errors import Interrupted
+from inrcodec.fitting import FitConfig, FitResult, fp32_arithmetic, hold_interrupts
+from inrcodec.metrics import ms_ssim
+from inrcodec.models import NetworkConfig, build, count_parameters
+
+_HEADER_BYTES = 250  # before it is known
+# Seconds to code a stored value: the step's search packs a segment a few times.
+_CODE_SECONDS_A_PARAMETER = 1e-5
+_CODE_SECONDS = 1.0
+_RESERVE_FACTOR = 1.25
+
+
+@dataclass(frozen=True)
+class EncodeJob:
+    """A clip and how to fit it."""
+
+    source: Source
+    audio: list[bytes]  # payloads of the audio sections
+    model: str
+    fit: FitConfig  # with a budget of epochs; of seconds, the whole encode's
+    device: torch.device
+    segment_frames: int
+
+
+@dataclass(frozen=True)
+class EncodedVideo:
+    """A clip, fitted and coded."""
+
+    header: Header
+    configs: list[NetworkConfig]
+    fits: list[FitResult]
+    segments: list[bytes]
+    audio: list[bytes]
+
+    def to_bytes(self) -> bytes:
+        """Return the whole file."""
+        return file_bytes(self.header, self.segments, self.audio)
+
+    @property
+    def video_bytes(self) -> int:
+        """Bytes of the file, audio excluded."""
+        return len(self.to_bytes()) - self.audio_bytes
+
+    @property
+    def audio_bytes(self) -> int:
+        """Bytes of the file that are audio: its sections and their entries in index and header."""
+        return len(self.to_bytes()) - len(
+            file_bytes(replace(self.header, num_audio_streams=0), self.segments)
+        )
+
+    def recode(self, num_bytes: int) -> EncodedVideo:
+        """Return the same fits coded in `num_bytes`, audio excluded.
+
+        Raises:
+            RateError: no step gives so few bytes.
+        """
+        left = num_bytes - _fixed_bytes(self.header)
+        sizes = [config.num_frames for config in self.configs]
+        segments = []
+        for i, (config, fit) in enumerate(zip(self.configs, self.fits, strict=True)):
+            share = left * sizes[i] // sum(sizes[i:])
+            segments.append(code_segment(config, fit, share))
+            left -= len(segments[-1])
+        return replace(self, segments=segments)
+
+
+def encode_round(
+    job: EncodeJob,
+    num_bytes: int,
+    *,
+    name: str,
+    seconds: float | None,
+    session: Session,
+    bars: ProgressBars,
+) -> EncodedVideo:
+    """Fit and code the clip in at most `num_bytes`, audio excluded.
+
+    Args:
+        job: the clip and how to fit it.
+        num_bytes: what the file may take, audio excluded.
+        name: of the round, unique in the session.
+        seconds: until the round must be over, counted from the session's start; None for epochs.
+        session: holds what an earlier, interrupted call has done.
+        bars: shows progress.
+
+    Raises:
+        Interrupted: Ctrl-C; the session's checkpoint is on the disk.
+        RateError: so few bytes hold no network.
+    """
+    spans = list(split_segments(len(job.source.frames), job.segment_frames))
+    share = (num_bytes - _HEADER_BYTES) / len(job.source.frames)
+    configs = [
+        size_network(job.model, int(share * (b - a)), frames=job.source.frames[a:b])
+        for a, b in spans
+    ]
+    header = _header(job, configs)
+    left = num_bytes - _fixed_bytes(header)
+    reserve = 0.0 if seconds is None else _reserve_seconds(job, configs)
+    fits = []
+    for i, (a, b) in enumerate(spans):
+        frames_left = len(job.source.frames) - a
+        budget = job.fit
+        if seconds is not None:
+            allowed = (seconds - session.seconds() - reserve) * (b - a) / frames_left
+            budget = replace(job.fit, epochs=None, seconds=max(allowed, 0.1))
+        part = SegmentJob(job.model, left * (b - a) // len(job.source.frames), budget, job.device)
+        stage = "fit" if len(spans) == 1 else f"fit {i + 1}/{len(spans)}"
+        key = f"{name}.{i}"
+        fits.append(_fit(key, stage, job, configs[i], (a, b), part, session, bars))
+    encoded = EncodedVideo(header, configs, fits, [], job.audio)
+    return encoded.recode(num_bytes)
+
+
+def _fit(
+    key: str,
+    stage: str,
+    job: EncodeJob,
+    config: NetworkConfig,
+    span: tuple[int, int],
+    part: SegmentJob,
+    session: Session,
+    bars: ProgressBars,
+) -> FitResult:
+    if key in session.finished:
+        return _restore(session.finished[key])
+    state = session.fit_states.get(key)
+    if state is not None and part.fit.seconds is not None:
+        # The schedule of an interrupted fit goes on as it was planned.
+        part = replace(part, fit=replace(part.fit, seconds=state["budget_seconds"]))
+    _, _, height, width = job.source.frames.shape
+    bpp = 8 * part.num_bytes / ((span[1] - span[0]) * height * width)
+    report, bar = bars.fit(stage, bpp)
+    with bar, hold_interrupts() as interrupt:
+        result = fit_segment(
+            job.source.frames[span[0] : span[1]],
+            config,
+            part,
+            state=state,
+            on_progress=report,
+            save=lambda fit_state: session.save_fit(
+                key, {**fit_state, "budget_seconds": part.fit.seconds}
+            ),
+            interrupt=interrupt,
+        )
+    if result is None:
+        raise Interrupted(
+            f"interrupted; {session.path} keeps what was done: go on with the same call and --resume"
+        )
+    session.finish(key, _storable(result))
+    return result
+
+
+def _header(job: EncodeJob, configs: list[NetworkConfig]) -> Header:
+    metadata = job.source.metadata
+    color = metadata.color
+    return Header(
+        width=metadata.width,
+        height=metadata.height,
+        time_base=metadata.time_base,
+        average_fps=metadata.average_fps,
+        timestamps=job.source.timestamps,
+        model=job.model,
+        segments=tuple(SegmentInfo(c.num_frames, c.to_dict()) for c in configs),
+        color=(color.primaries, color.transfer, color.matrix, int(color.full_range)),
+        sample_aspect_ratio=metadata.sample_aspect_ratio,
+        rotation=metadata.rotation % 360,
+        num_audio_streams=len(job.audio),
+    )
+
+
+def _fixed_bytes(header: Header) -> int:
+    """Bytes of a file without audio that are not segments' payloads."""
+    return len(file_bytes(replace(header, num_audio_streams=0), [b""] * len(header.segments)))
+
+
+def _reserve_seconds(job: EncodeJob, configs: list[NetworkConfig]) -> float:
+    """Seconds that coding and verifying will take, from one frame decoded and scored now."""
+    frames = job.source.frames[:1]
+    network = build(job.model, configs[0], with_encoder=False).to(job.device)
+    network = network.to(memory_format=torch.channels_last)
+    shape = network.embedding_shape
+    embeddings = None if shape is None else torch.zeros(1, *shape, device=job.device)
+    indices = torch.zeros(1, dtype=torch.int64, device=job.device)
+    with torch.inference_mode(), fp32_arithmetic():
+        network(indices, embeddings)
+        start = time.perf_counter()
+        network(indices, embeddings).cpu()
+        ms_ssim(frames, frames)
+        a_frame = time.perf_counter() - start
+    coding = _CODE_SECONDS + _CODE_SECONDS_A_PARAMETER * sum(
+        count_parameters(config).total for config in configs
+    )
+    return _RESERVE_FACTOR * (coding + a_frame * len(job.source.frames))
+
+
+def _storable(result: FitResult) -> dict[str, Any]:
+    return {
+        "tensors": [torch.from_numpy(tensor) for tensor in result.tensors],
+        "step_codes": result.step_codes,
+        "global_step": result.global_step,
+        "steps": result.steps,
+        "seconds": result.seconds,
+    }
+
+
+def _restore(stored: dict[str, Any]) -> FitResult:
+    tensors = [tensor.numpy() for tensor in stored["tensors"]]
+    return FitResult(**{**stored, "tensors": tensors})
+

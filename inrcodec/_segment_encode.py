@@ -1,0 +1,163 @@
+"""One segment from frames to the payload of its section, at a wished number of bytes.
+
+In: frames and a `SegmentJob`. Out: a network sized and fitted to them, then the payload of their
+section, quantised by a step that is adjusted until the real payload meets the wish.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inrcodec._presets import BITS_PER_PARAMETER
+from inrcodec._segment_codec import tensor_layout
+from inrcodec.bitstream import pack_segment
+from inrcodec.errors import RateError
+from inrcodec.fitting import FitConfig, FitProgress, FitResult, InterruptFlag, fit
+from inrcodec.models import Network, NetworkConfig, build, count_parameters, for_budget
+from inrcodec.quantization import (
+    QuantizedTensors,
+    admissible_step_codes,
+    quantize,
+    step_size,
+)
+
+# Side information of a segment before its tables are known: bytes a tensor and fixed ones.
+_SIDE_BYTES_A_TENSOR = 4
+_SIDE_BYTES = 60
+_MIN_PARAMETERS = 1000
+_TOLERANCE = 0.985
+_MAX_ADJUSTMENTS = 24
+
+
+@dataclass(frozen=True)
+class SegmentJob:
+    """What is wished of one segment."""
+
+    model: str
+    num_bytes: int  # the payload of its section takes at most so many
+    fit: FitConfig
+    device: torch.device
+
+
+def split_segments(num_frames: int, most: int) -> Iterator[tuple[int, int]]:
+    """Yield the half-open frame ranges of segments: as few as `most` frames each allow, equal.
+
+    >>> list(split_segments(7, 3))
+    [(0, 2), (2, 4), (4, 7)]
+    """
+    count = -(-num_frames // most)
+    for i in range(count):
+        yield i * num_frames // count, (i + 1) * num_frames // count
+
+
+def size_network(model: str, num_bytes: int, *, frames: Tensor) -> NetworkConfig:
+    """Return a network for `frames` that `num_bytes` can hold at `BITS_PER_PARAMETER`.
+
+    Raises:
+        RateError: not even the smallest network fits.
+    """
+    num_frames, _, height, width = frames.shape
+    side_bytes = _SIDE_BYTES
+    config = None
+    # The side information depends on the number of tensors, and that on nothing but the model.
+    for _ in range(2):
+        num_params = int(8 * (num_bytes - side_bytes) / BITS_PER_PARAMETER)
+        if num_params < _MIN_PARAMETERS:
+            raise RateError(
+                f"{num_bytes} bytes for {num_frames} frames of {width}x{height} are too few: "
+                f"{num_params} parameters, must be >= {_MIN_PARAMETERS}"
+            )
+        config = for_budget(model, num_params, height=height, width=width, num_frames=num_frames)
+        side_bytes = _SIDE_BYTES + _SIDE_BYTES_A_TENSOR * len(tensor_layout(config)[0])
+    assert config is not None  # the loop runs
+    return config
+
+
+def fit_segment(
+    frames: Tensor,
+    config: NetworkConfig,
+    job: SegmentJob,
+    *,
+    state: dict[str, Any] | None,
+    on_progress: Callable[[FitProgress], None],
+    save: Callable[[dict[str, Any]], None],
+    interrupt: InterruptFlag,
+) -> FitResult | None:
+    """Fit a network of `config`; None when interrupted, after its state was saved."""
+    side_bytes = _SIDE_BYTES + _SIDE_BYTES_A_TENSOR * len(tensor_layout(config)[0])
+    return fit(
+        frames,
+        _initialise(job.model, config, job.fit.seed),
+        job.fit,
+        num_bytes=job.num_bytes - side_bytes,
+        device=job.device,
+        state=state,
+        on_progress=on_progress,
+        save=save,
+        interrupt=interrupt,
+    )
+
+
+def code_segment(config: NetworkConfig, fit: FitResult, num_bytes: int) -> bytes:
+    """Quantise and code a fitted segment in at most `num_bytes`, and nearly that many.
+
+    The step that the fit went through is kept when it meets the wish; else it is adjusted by the
+    difference, since one bit more or less a symbol halves or doubles the step.
+
+    Raises:
+        RateError: no step gives so few bytes.
+    """
+    _, _, groups = tensor_layout(config)
+    num_symbols = count_parameters(config).total
+    coded: dict[float, bytes] = {}
+
+    def at(log_step: float) -> bytes:
+        if log_step not in coded:
+            coded[log_step] = _pack(fit.tensors, fit.step_codes, 2.0**log_step, groups)
+        return coded[log_step]
+
+    too_fine, coarse = -math.inf, math.inf  # log steps known to take too many, or few enough bytes
+    log_step = math.log2(fit.global_step)
+    for _ in range(_MAX_ADJUSTMENTS):
+        size = len(at(log_step))
+        if size <= num_bytes:
+            coarse = min(coarse, log_step)
+            if size >= _TOLERANCE * num_bytes:
+                break
+        else:
+            too_fine = max(too_fine, log_step)
+        guess = log_step + 8 * (size - 0.993 * num_bytes) / num_symbols
+        if not too_fine < guess < coarse or not math.isfinite(guess):
+            guess = (too_fine + coarse) / 2
+        if abs(guess - log_step) < 1e-5:
+            break
+        log_step = guess
+    if not math.isfinite(coarse):
+        raise RateError(f"the network does not fit in {num_bytes} bytes at any step")
+    return at(coarse)
+
+
+def _pack(
+    tensors: list[NDArray[np.float32]], codes: list[int], global_step: float, groups: list[int]
+) -> bytes:
+    global_step = float(np.float32(global_step))
+    codes = admissible_step_codes(tensors, codes, global_step)
+    symbols = [
+        quantize(tensor, step_size(global_step, code))
+        for tensor, code in zip(tensors, codes, strict=True)
+    ]
+    return pack_segment(QuantizedTensors(global_step, codes, symbols), groups)
+
+
+def _initialise(model: str, config: NetworkConfig, seed: int) -> Network:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build(model, config)

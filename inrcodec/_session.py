@@ -1,0 +1,107 @@
+"""One encode that can be interrupted: its checkpoint beside the output, and whom it belongs to.
+
+The checkpoint holds finished segments and the running fit. It belongs to one source and one set
+of options: a resume with others is refused rather than mixed.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from inrcodec.errors import CheckpointError
+from inrcodec.fitting import load_checkpoint, save_checkpoint
+
+
+class Session:
+    """The state of an encode to `output`, on disk in `output` + `.ckpt`.
+
+    Args:
+        output: the file that is being made.
+        options: everything that the result depends on but the frames; plain values.
+        frames: `(N, 3, H, W)` uint8, of which a checksum goes into the fingerprint.
+        resume: whether to go on from an earlier checkpoint, if there is one.
+        started: `time.perf_counter()` when the encode began.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged, or of another source or other options.
+    """
+
+    def __init__(
+        self,
+        output: Path,
+        options: Mapping[str, Any],
+        frames: Tensor,
+        *,
+        resume: bool,
+        started: float,
+    ) -> None:
+        self.path = checkpoint_path(output)
+        crc = zlib.crc32(np.ascontiguousarray(frames.numpy()).data)
+        self.options = {**options, "frames_crc32": crc}
+        self.finished: dict[str, dict[str, Any]] = {}
+        self.fit_states: dict[str, dict[str, Any]] = {}
+        self.started = started
+        self.resumed = False
+        if resume and self.path.exists():
+            self._load()
+
+    def seconds(self) -> float:
+        """Seconds of the whole encode so far, those before a resume included."""
+        return time.perf_counter() - self.started
+
+    def save_fit(self, key: str, state: dict[str, Any]) -> None:
+        """Keep the running fit `key`."""
+        self.fit_states = {key: state}
+        self._save()
+
+    def finish(self, key: str, result: dict[str, Any]) -> None:
+        """Keep the result of the fit `key`."""
+        self.finished[key] = result
+        self.fit_states.pop(key, None)
+        self._save()
+
+    def remove(self) -> None:
+        """Delete the checkpoint: the encode is done."""
+        self.path.unlink(missing_ok=True)
+
+    def _save(self) -> None:
+        save_checkpoint(
+            self.path,
+            {
+                "options": json.dumps(self.options, sort_keys=True),
+                "seconds": self.seconds(),
+                "finished": self.finished,
+                "fits": self.fit_states,
+            },
+        )
+
+    def _load(self) -> None:
+        state = load_checkpoint(self.path)
+        try:
+            options = json.loads(state["options"])
+            seconds = state["seconds"]
+            self.finished, self.fit_states = state["finished"], state["fits"]
+        except (KeyError, TypeError, ValueError) as exc:
+            raise CheckpointError(f"{self.path} is no checkpoint of an encode; delete it") from exc
+        mine = json.loads(json.dumps(self.options))
+        differ = sorted(k for k in {*mine, *options} if mine.get(k) != options.get(k))
+        if differ:
+            raise CheckpointError(
+                f"{self.path} is of another encode: {', '.join(differ)} differ; "
+                "resume with the same call, or delete it"
+            )
+        self.started -= seconds
+        self.resumed = True
+
+
+def checkpoint_path(output: Path) -> Path:
+    """Return where the checkpoint of an encode to `output` lies."""
+    return output.with_name(output.name + ".ckpt")

@@ -1,0 +1,117 @@
+"""The source of an encode: dataset names resolved, frames of all segments read into memory.
+
+In: what the user calls the source. Out: `(N, 3, H, W)` uint8 frames with exact time stamps, and
+the audio packets of the same interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from inrcodec import datasets
+from inrcodec.bitstream import MAX_FRAMES, TimeStamps
+from inrcodec.errors import VideoError
+from inrcodec.video import (
+    AudioStream,
+    RawVideoFormat,
+    VideoFrame,
+    VideoMetadata,
+    VideoReader,
+    read_audio,
+)
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """Which part of a source is encoded, and how it is read."""
+
+    frames: tuple[int, int | None] | None = None  # half-open range A:B
+    resize: tuple[int, int] | None = None  # (width, height)
+    crop: tuple[int, int] | None = None  # (width, height), central, before the resize
+    raw: RawVideoFormat | None = None  # for .yuv
+    audio: bool = True
+
+
+@dataclass(frozen=True)
+class Source:
+    """A clip in memory."""
+
+    frames: Tensor  # (N, 3, H, W) uint8
+    timestamps: TimeStamps
+    metadata: VideoMetadata
+    audio: list[AudioStream]
+
+
+def source_path(name: str | Path) -> str | Path:
+    """Return the file of a dataset's name, or `name` itself when it is a path.
+
+    An existing file or folder goes before a dataset of the same name.
+    """
+    if isinstance(name, str) and name in datasets.names() and not Path(name).exists():
+        return datasets.path(name)
+    return name
+
+
+def read_source(
+    name: str | Path,
+    options: SourceOptions,
+    *,
+    progress: Callable[[Iterable[VideoFrame], int | None], Iterable[VideoFrame]],
+) -> Source:
+    """Read a clip.
+
+    Args:
+        name: a file, a folder or pattern of images, or a dataset's name.
+        options: which part of it.
+        progress: wraps the frames as they are read; given the expected number of them.
+
+    Raises:
+        VideoError: the source cannot be read, or its time stamps do not increase.
+    """
+    path = source_path(name)
+    with VideoReader(
+        path, frames=options.frames, resize=options.resize, crop=options.crop, raw=options.raw
+    ) as reader:
+        metadata = reader.metadata
+        read = list(progress(reader, _expected_frames(metadata, options.frames)))
+    if not read:
+        raise VideoError(f"{path}: no frames")
+    if len(read) > MAX_FRAMES:
+        raise VideoError(f"{path}: {len(read)} frames, must be <= {MAX_FRAMES}")
+    try:
+        timestamps = TimeStamps.from_pts(
+            [frame.pts for frame in read], last_duration=read[-1].duration
+        )
+    except ValueError as exc:
+        raise VideoError(f"{path}: {exc}") from exc
+    audio = _read_audio(path, options, timestamps, metadata.time_base)
+    frames = torch.stack([frame.rgb for frame in read])
+    return Source(frames, timestamps, metadata, audio)
+
+
+def _expected_frames(
+    metadata: VideoMetadata, wanted: tuple[int, int | None] | None
+) -> int | None:
+    total = metadata.num_frames_from_header
+    if wanted is None:
+        return total
+    end = total if wanted[1] is None else wanted[1]
+    return None if end is None else max(0, end - wanted[0])
+
+
+def _read_audio(
+    path: str | Path, options: SourceOptions, timestamps: TimeStamps, time_base: Fraction
+) -> list[AudioStream]:
+    if not options.audio:
+        return []
+    return read_audio(
+        path,
+        start_seconds=timestamps.first * time_base,
+        end_seconds=timestamps.end * time_base,
+    )

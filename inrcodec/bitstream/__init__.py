@@ -1,0 +1,32 @@
+"""The `.inr` file: sections, header, segments, audio. `docs/bitstream.md` is the specification."""
+
+from inrcodec.bitstream._audio import pack_audio, unpack_audio
+from inrcodec.bitstream._file import InrFile, file_bytes, write_atomically
+from inrcodec.bitstream._header import MAX_FRAMES, MAX_PIXELS, MAX_SIDE, Header, SegmentInfo
+from inrcodec.bitstream._sections import VERSION
+from inrcodec.bitstream._segment import (
+    SegmentSizes,
+    pack_segment,
+    segment_sizes,
+    unpack_segment,
+)
+from inrcodec.bitstream._timestamps import TimeStamps
+
+__all__ = [
+    "MAX_FRAMES",
+    "MAX_PIXELS",
+    "MAX_SIDE",
+    "VERSION",
+    "Header",
+    "InrFile",
+    "SegmentInfo",
+    "SegmentSizes",
+    "TimeStamps",
+    "file_bytes",
+    "pack_audio",
+    "pack_segment",
+    "segment_sizes",
+    "unpack_audio",
+    "unpack_segment",
+    "write_atomically",
+]

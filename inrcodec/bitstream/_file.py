@@ -1,0 +1,144 @@
+"""A whole `.inr` file: written at once and renamed into place; read section by section.
+
+Layout: preamble, HEAD, INDX (the length of every section after it), one SEGM a segment, one AUDI
+an audio stream. Nothing else, and nothing after. A reader seeks to the sections it needs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import struct
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from inrcodec.bitstream import _sections as sections
+from inrcodec.bitstream._header import MAX_HEADER_BYTES, Header
+from inrcodec.errors import BitstreamError
+
+
+def file_bytes(header: Header, segments: Sequence[bytes], audio: Sequence[bytes] = ()) -> bytes:
+    """Return the bytes of a whole file from the payloads of its sections."""
+    payloads = [*segments, *audio]
+    index = struct.pack(f"<{len(payloads)}I", *(len(payload) for payload in payloads))
+    parts = [sections.preamble(), sections.frame(sections.HEADER, header.to_bytes())]
+    parts.append(sections.frame(sections.INDEX, index))
+    parts += [sections.frame(sections.SEGMENT, payload) for payload in segments]
+    parts += [sections.frame(sections.AUDIO, payload) for payload in audio]
+    return b"".join(parts)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write `data` to a temporary file beside `path` and rename it: never half a file."""
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+class InrFile:
+    """An open `.inr` file; use it as a context manager.
+
+    `header` is read and checked at once; segments and audio are read when asked for.
+
+    Args:
+        source: a path, or the bytes of a file.
+
+    Raises:
+        BitstreamError: the file is damaged, truncated or no `.inr` file.
+    """
+
+    def __init__(self, source: str | Path | bytes) -> None:
+        self._file: BinaryIO
+        if isinstance(source, bytes):
+            self._file, self.name = io.BytesIO(source), "<bytes>"
+        else:
+            self._file, self.name = open(source, "rb"), str(source)
+        try:
+            self.num_bytes = self._file.seek(0, os.SEEK_END)
+            self._file.seek(0)
+            self._read_front()
+        except BitstreamError as exc:
+            self._file.close()
+            raise BitstreamError(f"{self.name}: {exc}") from exc
+
+    def segment(self, index: int) -> bytes:
+        """Return the payload of segment `index`'s section, checked."""
+        return self._section(sections.SEGMENT, index, self._lengths[index])
+
+    def audio(self, index: int) -> bytes:
+        """Return the payload of audio stream `index`'s section, checked."""
+        at = len(self.header.segments) + index
+        return self._section(sections.AUDIO, at, self._lengths[at])
+
+    @property
+    def audio_bytes(self) -> int:
+        """Bytes of the file that are audio: the sections AUDI."""
+        lengths = self._lengths[len(self.header.segments) :]
+        return sum(length + sections.FRAME_BYTES for length in lengths)
+
+    def sizes(self) -> Iterator[tuple[str, int]]:
+        """Yield the name and the bytes, framing apart, of the parts in file order."""
+        yield "header", self._header_bytes
+        yield "index", 4 * len(self._lengths)
+        num_segments = len(self.header.segments)
+        for i, length in enumerate(self._lengths):
+            yield ("segment" if i < num_segments else "audio"), length
+        yield "framing", sections.PREAMBLE_BYTES + sections.FRAME_BYTES * (2 + len(self._lengths))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> InrFile:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _read_front(self) -> None:
+        file = self._file
+        sections.read_preamble(file)
+        most = min(MAX_HEADER_BYTES, self.num_bytes)
+        data = sections.read_section(file, sections.HEADER, max_bytes=most)
+        self.header = Header.from_bytes(data)
+        self._header_bytes = len(data)
+        count = len(self.header.segments) + self.header.num_audio_streams
+        index = sections.read_section(file, sections.INDEX, max_bytes=4 * count)
+        if len(index) != 4 * count:
+            raise BitstreamError(f"index has {len(index)} bytes, must have {4 * count}")
+        self._lengths = struct.unpack(f"<{count}I", index)
+        self._offsets = []
+        offset = file.tell()
+        for length in self._lengths:
+            self._offsets.append(offset)
+            offset += length + sections.FRAME_BYTES
+        if offset != self.num_bytes:
+            raise BitstreamError(f"file has {self.num_bytes} bytes, its index says {offset}")
+
+    def _section(self, kind: bytes, at: int, length: int) -> bytes:
+        self._file.seek(self._offsets[at])
+        try:
+            payload = sections.read_section(self._file, kind, max_bytes=length)
+            if len(payload) != length:
+                raise BitstreamError(f"section has {len(payload)} bytes, the index says {length}")
+        except BitstreamError as exc:
+            raise BitstreamError(f"{self.name}: {exc}") from exc
+        return payload
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

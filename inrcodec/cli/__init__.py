@@ -1,0 +1,68 @@
+"""The command line `inrcodec`: one module a command; what is heavy is imported when it runs.
+
+Data and `--json` go to stdout, progress and errors to stderr. Exit status: 0 done, 1 failed, 2 a
+wrong call, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from inrcodec.cli import _decode, _encode, _info, _play, _zoo
+from inrcodec.cli._parser import CommandParser
+from inrcodec.errors import InrcodecError, Interrupted
+
+__all__ = ["main"]
+
+_FAILED, _WRONG_CALL, _INTERRUPTED = 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (by default the process's) and return its exit status."""
+    parser = _build_parser()
+    try:
+        arguments = parser.parse_args(argv)
+    except SystemExit as exc:
+        return int(exc.code or 0)
+    try:
+        status: int = arguments.run(arguments)
+        sys.stdout.flush()
+    except (Interrupted, KeyboardInterrupt) as exc:
+        return _fail(str(exc) or "interrupted", _INTERRUPTED)
+    except (InrcodecError, FileNotFoundError, IsADirectoryError, PermissionError) as exc:
+        return _fail(str(exc), _FAILED)
+    except BrokenPipeError:
+        # Whoever read the output has left; Python would complain at exit without this.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _FAILED
+    except ValueError as exc:
+        return _fail(str(exc), _WRONG_CALL)
+    return status
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"inrcodec: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+def _build_parser() -> argparse.ArgumentParser:
+    parser = CommandParser(
+        prog="inrcodec",
+        description="A video codec whose bitstream is a small neural network fitted to the video.",
+        epilog="inrcodec COMMAND --help says more. A first try: inrcodec encode bunny bunny.inr "
+        "--resize 640x360 --frames 0:32 --time 120s",
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in (_encode, _decode, _play, _info, _zoo):
+        module.add_commands(commands)
+    return parser
+
+
+def _version() -> str:
+    from inrcodec import __version__
+
+    return f"inrcodec {__version__}"

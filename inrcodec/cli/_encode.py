@@ -1,0 +1,136 @@
+"""`inrcodec encode SRC OUT.inr`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from inrcodec.cli import _parser as p
+
+
+def add_commands(commands: Any) -> None:
+    """Add the command to the subparsers `commands`."""
+    parser = commands.add_parser(
+        "encode",
+        help="fit a network to a video and write it as an .inr file",
+        description="Fit a network to a video and write it as an .inr file.",
+    )
+    parser.add_argument(
+        "source",
+        metavar="SRC",
+        help="a video file, a folder or pattern of images (frames/%%05d.png), a raw .yuv, "
+        "a .y4m, or a dataset (inrcodec datasets)",
+    )
+    parser.add_argument("output", metavar="OUT.inr", help="the file to write")
+    parser.set_defaults(run=run)
+
+    rate = parser.add_argument_group("rate, one of (default: the preset's bpp)")
+    rate = rate.add_mutually_exclusive_group()  # type: ignore[assignment]
+    rate.add_argument(
+        "--bpp", type=p.positive_float, metavar="X", help="bits per pixel, audio excluded"
+    )
+    rate.add_argument(
+        "--size",
+        type=p.byte_size,
+        metavar="BYTES",
+        help="of the file on disk, audio included: 20000, 500k, 1.5M",
+    )
+    rate.add_argument(
+        "--psnr",
+        type=p.positive_float,
+        metavar="DB",
+        help="the smallest file found that reaches it (fits up to 4 times)",
+    )
+    budget = parser.add_argument_group("budget, one of (default: the preset's epochs)")
+    budget = budget.add_mutually_exclusive_group()  # type: ignore[assignment]
+    budget.add_argument("--epochs", type=p.positive_int, metavar="N", help="visits of every frame")
+    budget.add_argument(
+        "--time", type=p.seconds, metavar="T", help="bound of the whole encode: 90s, 10m"
+    )
+
+    fit = parser.add_argument_group("fit")
+    fit.add_argument(
+        "--preset",
+        default="medium",
+        metavar="NAME",
+        help="fast, medium (default), slow or best",
+    )
+    fit.add_argument("--model", metavar="NAME", help="network (inrcodec models)")
+    fit.add_argument("--recipe", metavar="NAME", help="default, or ms-ssim: L1 and MS-SSIM loss")
+    fit.add_argument(
+        "--segment-frames",
+        type=p.positive_int,
+        metavar="N",
+        help="cut longer clips into segments of at most N frames (default 600)",
+    )
+    p.add_device(fit)  # type: ignore[arg-type]
+    fit.add_argument("--seed", type=int, default=0, metavar="N", help="default 0")
+    fit.add_argument(
+        "--resume", action="store_true", help="go on from the checkpoint of an interrupted encode"
+    )
+
+    video = parser.add_argument_group("source")
+    video.add_argument("--frames", type=p.frame_range, metavar="A:B", help="half-open range")
+    video.add_argument("--crop", type=p.pixels, metavar="WxH", help="central, before the resize")
+    video.add_argument("--resize", type=p.pixels, metavar="WxH")
+    video.add_argument("--no-audio", action="store_true", help="leave the audio out")
+    video.add_argument("--video-size", type=p.pixels, metavar="WxH", help="of a raw .yuv")
+    video.add_argument("--pix-fmt", metavar="F", help="of a raw .yuv (default yuv420p)")
+    video.add_argument("--fps", type=p.frame_rate, metavar="R", help="of a raw .yuv (default 25)")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    p.add_verbosity(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Encode, and print the report."""
+    raw_options = (arguments.video_size, arguments.pix_fmt, arguments.fps)
+    if arguments.video_size is None and any(option is not None for option in raw_options):
+        raise ValueError("--pix-fmt and --fps go with --video-size, for a raw .yuv")
+    from inrcodec import encode
+
+    settings = {} if arguments.segment_frames is None else {
+        "segment_frames": arguments.segment_frames
+    }
+    report = encode(
+        arguments.source,
+        arguments.output,
+        preset=arguments.preset,
+        bpp=arguments.bpp,
+        size_bytes=arguments.size,
+        psnr=arguments.psnr,
+        epochs=arguments.epochs,
+        time_seconds=arguments.time,
+        model=arguments.model,
+        recipe=arguments.recipe,
+        frames=arguments.frames,
+        resize=arguments.resize,
+        crop=arguments.crop,
+        raw=_raw_format(arguments),
+        audio=not arguments.no_audio,
+        device=arguments.device,
+        seed=arguments.seed,
+        resume=arguments.resume,
+        progress=not arguments.quiet,
+        **settings,
+    )
+    if arguments.json:
+        json.dump(report.to_dict(), sys.stdout, indent=2)
+        print()
+    else:
+        print(report.summary())
+    return 0
+
+
+def _raw_format(arguments: argparse.Namespace) -> Any:
+    if arguments.video_size is None:
+        return None
+    from fractions import Fraction
+
+    from inrcodec.video import RawVideoFormat
+
+    width, height = arguments.video_size
+    return RawVideoFormat(
+        width, height, arguments.pix_fmt or "yuv420p", arguments.fps or Fraction(25)
+    )

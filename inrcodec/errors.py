@@ -1,0 +1,58 @@
+"""Every error that inrcodec raises on purpose.
+
+    InrcodecError
+    ├── BitstreamError        an .inr file is damaged, truncated, hostile or of an unknown version
+    ├── VideoError            a source cannot be read, or an output cannot be written
+    ├── ModelError            an unknown network, or hyper-parameters that it does not admit
+    ├── RateError             a rate or quality target that cannot be met
+    ├── DatasetError          a dataset that is not there, or is not what it should be
+    ├── CheckpointError       a checkpoint that does not belong to this encode
+    └── Interrupted           Ctrl-C during an encode, after its checkpoint was saved
+
+Mistakes of the calling program stay `ValueError` and `TypeError`.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BitstreamError",
+    "CheckpointError",
+    "DatasetError",
+    "InrcodecError",
+    "Interrupted",
+    "ModelError",
+    "RateError",
+    "VideoError",
+]
+
+
+class InrcodecError(Exception):
+    """Base class of every error that inrcodec raises on purpose."""
+
+
+class BitstreamError(InrcodecError):
+    """An `.inr` file is damaged, truncated, hostile or of an unknown version."""
+
+
+class VideoError(InrcodecError):
+    """A source cannot be read, or an output cannot be written."""
+
+
+class ModelError(InrcodecError):
+    """An unknown network, or hyper-parameters that it does not admit."""
+
+
+class RateError(InrcodecError):
+    """A rate or quality target that cannot be met."""
+
+
+class DatasetError(InrcodecError):
+    """A dataset that is not there, or is not what it should be."""
+
+
+class CheckpointError(InrcodecError):
+    """A checkpoint that does not belong to this encode."""
+
+
+class Interrupted(InrcodecError):
+    """Ctrl-C during an encode, after its checkpoint was saved."""

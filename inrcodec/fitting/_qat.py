@@ -1,0 +1,97 @@
+"""The quantiser as the fit sees it: steps that meet the wished rate, straight-through gradients.
+
+In: a network, its embeddings, the bytes that they may take. Out: weights and embeddings as the
+decoder will have them, with gradients that reach the real-valued ones (arXiv 1308.3432).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inrcodec.models import Network
+from inrcodec.quantization import (
+    admissible_step_codes,
+    allocate_step_codes,
+    fake_quantize,
+    output_sensitivity,
+    solve_global_step,
+    step_size,
+)
+
+
+@dataclass
+class Quantizer:
+    """Steps of every stored tensor: the decoder's parameters in order, then the embeddings."""
+
+    step_codes: list[int] = field(default_factory=list)
+    global_step: float = 0.0
+    steps: list[float] = field(default_factory=list)
+
+    @property
+    def ready(self) -> bool:
+        """Whether steps have been chosen."""
+        return bool(self.steps)
+
+    def allocate(self, network: Network, frames: Tensor, *, num_frames: int, seed: int) -> None:
+        """Choose the step codes by the sensitivity of `frames`, `(B, 3, H, W)`, to each tensor."""
+        parameters = list(network.decoder.parameters())
+        tensors: list[Tensor] = list(parameters)
+        indices = torch.linspace(0, num_frames - 1, len(frames), device=frames.device).long()
+        embeddings = None
+        if network.encoder is not None:
+            embeddings = network.embed(frames).detach().float().requires_grad_()
+            tensors.append(embeddings)
+        sensitivities = output_sensitivity(
+            lambda: network(indices, embeddings),
+            tensors,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        # A weight disturbs every frame, an embedding the one it belongs to.
+        shares = [1 / len(frames)] * len(parameters) + [1 / num_frames] * (embeddings is not None)
+        sizes = [p.numel() for p in parameters]
+        if embeddings is not None:
+            sizes.append(embeddings[0].numel() * num_frames)
+        self.step_codes = allocate_step_codes(
+            [s * share for s, share in zip(sensitivities, shares, strict=True)], sizes
+        )
+
+    def meet(self, tensors: list[NDArray[np.float32]], num_bytes: float) -> None:
+        """Choose the global step at which `tensors` take `num_bytes`, nearly."""
+        self.global_step = solve_global_step(tensors, self.step_codes, num_bytes)
+        codes = admissible_step_codes(tensors, self.step_codes, self.global_step)
+        self.steps = [float(step_size(self.global_step, code)) for code in codes]
+
+    def decoder_weights(self, network: Network) -> dict[str, Tensor]:
+        """The decoder's parameters, quantised, under the names that `functional_call` takes."""
+        named = network.decoder.named_parameters()
+        return {
+            f"decoder.{name}": fake_quantize(parameter, step)
+            for (name, parameter), step in zip(named, self.steps, strict=False)
+        }
+
+    def embeddings(self, embeddings: Tensor) -> Tensor:
+        """Embeddings `(B, C, h, w)`, quantised."""
+        return fake_quantize(embeddings.float(), self.steps[-1])
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint needs."""
+        return {"codes": self.step_codes, "global_step": self.global_step, "steps": self.steps}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from `state()`."""
+        self.step_codes = list(state["codes"])
+        self.global_step, self.steps = state["global_step"], list(state["steps"])
+
+
+def stored_tensors(network: Network, embeddings: Tensor | None) -> list[NDArray[np.float32]]:
+    """Flat float32 copies of what a file stores: the decoder's parameters, then embeddings."""
+    tensors = [p.detach() for p in network.decoder.parameters()]
+    if embeddings is not None:
+        tensors.append(embeddings.detach())
+    return [t.contiguous().flatten().float().cpu().numpy() for t in tensors]

@@ -1,0 +1,64 @@
+"""How fine each tensor's step is: equal slope of distortion over rate for all of them.
+
+With noise of variance step**2 / 12 on a tensor of n weights, the squared error of the pixels
+grows by n * s * step**2 / 12, where s is the mean over its weights of sum((d pixel / d w)**2).
+Its rate falls by n * log2(step). At the optimum s * step**2 is the same for all tensors.
+
+s is estimated without bias by the squared gradient of a random projection of the pixels
+(Hutchinson's estimator of the Gauss-Newton diagonal; Bekas, Kokiopoulou and Saad 2007).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+
+_SMALLEST_CODE, _LARGEST_CODE = -128, 127
+
+
+def output_sensitivity(
+    forward: Callable[[], torch.Tensor],
+    tensors: Sequence[torch.Tensor],
+    *,
+    generator: torch.Generator,
+    num_projections: int = 4,
+) -> list[float]:
+    """Return for each tensor the mean over its elements of the sum of squared pixel derivatives.
+
+    Args:
+        forward: computes a batch of frames, `(B, 3, H, W)`, from `tensors`.
+        tensors: leaf tensors that require gradients.
+        generator: of random numbers, on the CPU.
+        num_projections: how many random projections to average over.
+    """
+    totals = [0.0] * len(tensors)
+    for _ in range(num_projections):
+        frames = forward()
+        noise = torch.randn(frames.shape, generator=generator).to(frames.device, frames.dtype)
+        gradients = torch.autograd.grad((frames * noise).sum(), tensors, allow_unused=True)
+        for i, gradient in enumerate(gradients):
+            if gradient is not None:
+                totals[i] += float(gradient.double().square().mean()) / num_projections
+    return totals
+
+
+def allocate_step_codes(sensitivities: Sequence[float], sizes: Sequence[int]) -> list[int]:
+    """Return one step code a tensor, such that `sensitivity * step**2` is nearly constant.
+
+    Args:
+        sensitivities: per tensor, mean squared derivative of the summed squared error, >= 0.
+        sizes: per tensor, number of elements.
+
+    >>> allocate_step_codes([1.0, 4.0], [10, 10])
+    [4, -4]
+    """
+    known = [(s, n) for s, n in zip(sensitivities, sizes, strict=True) if s > 0]
+    if not known:
+        return [0] * len(sizes)
+    mean_log = sum(n * math.log2(s) for s, n in known) / sum(n for _, n in known)
+    codes = [
+        round(4 * (mean_log - math.log2(s))) if s > 0 else _LARGEST_CODE for s in sensitivities
+    ]
+    return [min(max(code, _SMALLEST_CODE), _LARGEST_CODE) for code in codes]

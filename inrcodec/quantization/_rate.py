@@ -1,0 +1,78 @@
+"""Rate as a function of the global step, from empirical entropies: fast enough to ask often.
+
+In: float32 tensors with their step codes. Out: the bytes that coding them will take, nearly, and
+the global step at which they take a wished number of bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inrcodec.entropy import empirical_entropy_bits
+from inrcodec.quantization._uniform import MAX_SYMBOL, quantize, step_size
+
+_BISECTIONS = 20
+_OCTAVES = 24  # below the step at which all symbols are 0 or +-1
+_SMALL_TENSOR = 256
+
+
+def admissible_step_codes(
+    tensors: Sequence[NDArray[np.float32]], step_codes: Sequence[int], global_step: float
+) -> list[int]:
+    """Return `step_codes`, raised where a tensor's symbols would leave `+-MAX_SYMBOL`."""
+    admissible = []
+    for tensor, code in zip(tensors, step_codes, strict=True):
+        largest = float(np.abs(tensor).max(initial=0.0))
+        if largest > 0:
+            code = max(code, math.ceil(8 * math.log2(largest / (global_step * MAX_SYMBOL))))
+        admissible.append(code)
+    return admissible
+
+
+def estimate_bytes(
+    tensors: Sequence[NDArray[np.float32]], step_codes: Sequence[int], global_step: float
+) -> float:
+    """Return the bytes that entropy coding `tensors` will take, nearly, side information apart.
+
+    A tensor of a few elements has too few for its own histogram to be a fair estimate: the small
+    ones are pooled by their spread, as they share tables in the file.
+    """
+    bits = 0.0
+    pooled: dict[int, list[NDArray[np.int32]]] = {}
+    codes = admissible_step_codes(tensors, step_codes, global_step)
+    for tensor, code in zip(tensors, codes, strict=True):
+        symbols = quantize(tensor, step_size(global_step, code))
+        if symbols.size >= _SMALL_TENSOR:
+            bits += empirical_entropy_bits(symbols)
+        else:
+            spread = int(math.log2(1 + float(np.abs(symbols).mean())))
+            pooled.setdefault(spread, []).append(symbols.ravel())
+    for group in pooled.values():
+        bits += empirical_entropy_bits(np.concatenate(group))
+    return bits / 8
+
+
+def solve_global_step(
+    tensors: Sequence[NDArray[np.float32]], step_codes: Sequence[int], num_bytes: float
+) -> float:
+    """Return the finest global step at which `tensors` take at most `num_bytes`, nearly.
+
+    When they take fewer bytes at any step (12 bits an element at the most), a very fine step is
+    the answer.
+    """
+    high = max(
+        math.log2(max(float(np.abs(tensor).max(initial=0.0)), 1e-12)) - code / 8
+        for tensor, code in zip(tensors, step_codes, strict=True)
+    )
+    low = high - _OCTAVES
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        if estimate_bytes(tensors, step_codes, 2.0**middle) <= num_bytes:
+            high = middle
+        else:
+            low = middle
+    return float(np.float32(2.0**high))

@@ -1,0 +1,124 @@
+"""Audio packets, read from a source as they are."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.audio.stream import AudioStream as AvAudioStream
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Discard
+
+from inrcodec.errors import VideoError
+from inrcodec.video._containers import open_container
+from inrcodec.video._images import is_pattern
+from inrcodec.video._matroska import CODEC_IDS
+from inrcodec.video._types import AudioPacket, AudioStream
+
+
+def read_audio(
+    source: str | Path,
+    *,
+    start_seconds: Fraction | None = None,
+    end_seconds: Fraction | None = None,
+) -> list[AudioStream]:
+    """Read the audio packets that sound between two moments, bytes untouched.
+
+    Args:
+        source: as for `VideoReader`; images and raw video have no audio, which gives `[]`.
+        start_seconds: on the clock of the video's time stamps (`pts * time_base`); None keeps all
+            from the beginning, with the packets that only prime the decoder.
+        end_seconds: likewise; a packet that starts at that very moment is left out.
+
+    Returns:
+        The streams that have packets left, in the order of the file.
+
+    Raises:
+        VideoError: the file cannot be opened or read, or holds a codec that cannot be muxed again.
+    """
+    name = str(source)
+    path = Path(name)
+    if path.is_dir() or (is_pattern(name) and not path.exists()) or path.suffix.lower() == ".yuv":
+        return []
+    with open_container(name) as container:
+        streams = {stream.index: _describe(stream, name) for stream in container.streams.audio}
+        ends = {
+            index: None if end_seconds is None else end_seconds / stream.time_base
+            for index, stream in streams.items()
+        }
+        try:
+            for packet in _packets(container, ends) if streams else ():
+                stream = streams[packet.stream_index]
+                kept = _kept(packet, stream, name)
+                if kept is not None and _sounds_after(kept, stream.time_base, start_seconds):
+                    stream.packets.append(kept)
+        except (av.FFmpegError, OSError) as exc:
+            raise VideoError(f"{name}: its audio cannot be read: {exc}") from exc
+    return [stream for stream in streams.values() if stream.packets]
+
+
+def _describe(stream: AvAudioStream, source: str) -> AudioStream:
+    context = stream.codec_context
+    codec = context.codec.canonical_name if context is not None else "unknown"
+    if context is None or codec not in CODEC_IDS:
+        raise VideoError(
+            f"{source}: audio codec {codec} cannot be passed through; leave it out (--no-audio), "
+            "or convert it first: ffmpeg -i IN -c:v copy -c:a aac OUT.mkv"
+        )
+    language = stream.metadata.get("language", "")
+    layout = context.layout.name  # "6 channels" when the source does not say which
+    return AudioStream(
+        codec=codec,
+        time_base=Fraction(stream.time_base or Fraction(1, context.sample_rate)),
+        sample_rate=context.sample_rate,
+        channels=context.layout.nb_channels,
+        layout="" if layout.endswith(" channels") else layout,
+        bit_rate=context.bit_rate or 0,
+        extradata=context.extradata or b"",
+        language="" if language == "und" else language,
+    )
+
+
+def _packets(
+    container: InputContainer, ends: dict[int, Fraction | None]
+) -> Iterator[Packet[AvAudioStream]]:
+    """Yield the packets of the audio streams until each stream has passed its end (in pts)."""
+    for stream in container.streams:
+        stream.discard = Discard.default if stream.index in ends else Discard.all
+    open_streams = set(ends)
+    for packet in container.demux(container.streams.audio):
+        if packet.size == 0:  # the end of the file
+            continue
+        end = ends[packet.stream_index]
+        if end is not None and packet.pts is not None and packet.pts >= end:
+            open_streams.discard(packet.stream_index)
+            if not open_streams:
+                return
+        else:
+            yield packet
+
+
+def _kept(packet: Packet[AvAudioStream], stream: AudioStream, source: str) -> AudioPacket | None:
+    if packet.is_corrupt:
+        warnings.warn(f"{source}: a damaged audio packet is left out", stacklevel=3)
+        return None
+    previous = stream.packets[-1] if stream.packets else None
+    expected = previous.pts + previous.duration if previous else 0
+    pts = next((ts for ts in (packet.pts, packet.dts) if ts is not None), expected)
+    return AudioPacket(
+        pts=pts,
+        dts=pts if packet.dts is None else packet.dts,
+        duration=packet.duration or 0,
+        is_keyframe=packet.is_keyframe,
+        data=bytes(packet),
+    )
+
+
+def _sounds_after(packet: AudioPacket, time_base: Fraction, start_seconds: Fraction | None) -> bool:
+    # A packet of unknown duration counts as one tick long.
+    end = packet.pts + max(packet.duration, 1)
+    return start_seconds is None or end * time_base > start_seconds

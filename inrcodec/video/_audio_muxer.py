@@ -1,0 +1,123 @@
+"""Audio packets muxed into an output, untouched and in step with the video."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.audio.stream import AudioStream as AvAudioStream
+from av.container import OutputContainer
+from av.packet import Packet
+
+from inrcodec.errors import VideoError
+from inrcodec.video._matroska import CODEC_IDS, stub_file
+from inrcodec.video._types import AudioPacket, AudioStream
+
+# FFmpeg's own, for streams that do not say: MP4 refuses channels without a place.
+_DEFAULT_LAYOUTS = {
+    1: "mono",
+    2: "stereo",
+    3: "2.1",
+    4: "4.0",
+    5: "5.0",
+    6: "5.1",
+    7: "6.1",
+    8: "7.1",
+}
+
+
+class AudioMuxer:
+    """Feeds audio packets into an output, in step with the video.
+
+    Args:
+        container: the output, before its header is written.
+        streams: what to mux.
+        target: printable name of the output.
+
+    Raises:
+        VideoError: the container cannot carry a codec, or a stream's parameters are damaged.
+    """
+
+    def __init__(
+        self, container: OutputContainer, streams: Sequence[AudioStream], *, target: str
+    ) -> None:
+        self._container = container
+        self._streams = [_add_stream(container, stream, target=target) for stream in streams]
+        self._queue = sorted(
+            (packet.dts * stream.time_base, number, index)
+            for number, stream in enumerate(streams)
+            for index, packet in enumerate(stream.packets)
+        )
+        self._sources = streams
+        self._next = 0
+
+    def mux_until(self, seconds: Fraction | None, *, origin_seconds: Fraction) -> None:
+        """Mux the packets due before `seconds` of the output (all when None).
+
+        `origin_seconds` is the moment of the source that becomes 0 in the output.
+        """
+        while self._next < len(self._queue):
+            due, number, index = self._queue[self._next]
+            if seconds is not None and due - origin_seconds > seconds:
+                return
+            source = self._sources[number]
+            packet = _av_packet(source.packets[index], source.time_base, origin_seconds)
+            packet.stream = self._streams[number]
+            self._container.mux(packet)
+            self._next += 1
+
+
+def origin_of(first_pts_seconds: Fraction, streams: Sequence[AudioStream]) -> Fraction:
+    """Return the moment of the source that becomes 0 in the output.
+
+    It is the first frame's. A packet that primes the decoder or sounds across that moment starts
+    before 0 (containers know how to hide that); where a whole packet of sound precedes the first
+    frame, its end is the moment instead, and the video starts later.
+    """
+    ends = [
+        (stream.packets[0].pts + stream.packets[0].duration) * stream.time_base
+        for stream in streams
+        if stream.packets
+    ]
+    return min([first_pts_seconds, *ends])
+
+
+def _add_stream(container: OutputContainer, stream: AudioStream, *, target: str) -> AvAudioStream:
+    if stream.codec not in CODEC_IDS:
+        raise VideoError(f"{target}: audio codec {stream.codec} cannot be muxed")
+    try:
+        with av.open(io.BytesIO(stub_file(stream)), mode="r", format="matroska") as stub:
+            template = stub.streams.audio[0]
+            out: AvAudioStream = container.add_stream_from_template(template, opaque=True)
+    except ValueError as exc:  # also what FFmpeg calls invalid data
+        if isinstance(exc, av.FFmpegError):
+            raise VideoError(f"{target}: damaged {stream.codec} audio parameters: {exc}") from exc
+        raise VideoError(
+            f"{target}: {container.format.name} cannot carry {stream.codec} audio; "
+            "write an .mkv, or leave the audio out (--no-audio)"
+        ) from exc
+    except (av.FFmpegError, IndexError) as exc:
+        raise VideoError(f"{target}: damaged {stream.codec} audio parameters: {exc}") from exc
+    out.codec_context.extradata = stream.extradata or None
+    layout = stream.layout or _DEFAULT_LAYOUTS.get(stream.channels)
+    if layout:
+        out.codec_context.layout = layout
+    if stream.bit_rate:
+        out.codec_context.bit_rate = stream.bit_rate
+    out.time_base = stream.time_base
+    if stream.language:
+        out.metadata["language"] = stream.language
+    return out
+
+
+def _av_packet(source: AudioPacket, time_base: Fraction, origin_seconds: Fraction) -> Packet[Any]:
+    shift = round(origin_seconds / time_base)
+    packet = Packet(source.data)
+    packet.time_base = time_base
+    packet.pts, packet.dts = source.pts - shift, source.dts - shift
+    packet.duration = source.duration
+    packet.is_keyframe = source.is_keyframe
+    return packet

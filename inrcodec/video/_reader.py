@@ -1,0 +1,241 @@
+"""`VideoReader`: any video source in, upright 8-bit RGB frames with exact time stamps out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import torch
+from av.video.frame import VideoFrame as AvFrame
+
+from inrcodec.errors import VideoError
+from inrcodec.video._containers import ContainerSource
+from inrcodec.video._images import ImageSource, is_pattern
+from inrcodec.video._pixels import (
+    Orientation,
+    bit_depth_of,
+    center_crop,
+    check_colors,
+    color_tags_of,
+    resize,
+    to_rgb,
+)
+from inrcodec.video._types import RawVideoFormat, VideoFrame, VideoMetadata
+
+MAX_SIDE = 32768  # pixels
+
+
+class VideoReader:
+    """Reads a video as RGB frames, one at a time. Iterate it as often as you like.
+
+    Args:
+        source: a file that FFmpeg opens, a folder of images, a pattern such as `frames/%05d.png`,
+            or raw `.yuv` (with `raw`).
+        frames: `(A, B)` delivers frames A to B - 1, counted from 0; `B` may be None for the end.
+        crop: `(width, height)` cut from the middle of the upright frame, before `resize`.
+        resize: `(width, height)`; area average to shrink, bicubic to enlarge. Where it changes the
+            shape, the sample aspect ratio keeps the picture's shape on the display.
+        raw: size, pixel format and rate of a raw file.
+        fps: rate of a folder or pattern of images, 25 when not given.
+
+    A frame lasts until the next one; the last one as long as the source says, or as the one before.
+    Missing time stamps are counted on at the average rate.
+
+    Raises:
+        VideoError: whatever is wrong with the source or with what is asked of it. What only shows
+            while reading (damaged data, `frames` past the end) is raised while iterating.
+    """
+
+    metadata: VideoMetadata
+
+    def __init__(
+        self,
+        source: str | Path,
+        *,
+        frames: tuple[int, int | None] | None = None,
+        resize: tuple[int, int] | None = None,
+        crop: tuple[int, int] | None = None,
+        raw: RawVideoFormat | None = None,
+        fps: Fraction | None = None,
+    ) -> None:
+        self._source = _open_source(str(source), raw=raw, fps=fps)
+        self._start, self._stop = _checked_range(frames, str(source))
+        self._crop, self._resize = crop, resize
+        if self._source.is_count_exact and self._source.num_frames is not None:
+            self._check_end(self._source.num_frames)
+        self._first = _first_frame(self._source)
+        self.metadata = self._describe(self._first)
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing is held open between two iterations; here for symmetry with `VideoWriter`."""
+
+    def __iter__(self) -> Iterator[VideoFrame]:
+        """Yield the frames asked for, decoding as it goes.
+
+        Raises:
+            VideoError: damaged data, a change of size, transparency, or `frames` past the end.
+        """
+        self._warn_of_rounding()
+        num_frames = 0
+        for index, (frame, pts, duration) in enumerate(self._timed()):
+            num_frames += 1
+            if index < self._start:
+                continue
+            if self._stop is not None and index >= self._stop:
+                return
+            yield VideoFrame(self._picture(frame, index), pts, duration)
+        self._check_end(num_frames)
+
+    def _describe(self, frame: AvFrame) -> VideoMetadata:
+        name = self._source.name
+        color = color_tags_of(frame)
+        check_colors(color, name)
+        orientation = Orientation(frame, source=name)
+        width, height = frame.width, frame.height
+        aspect = self._source.sample_aspect_ratio
+        if orientation.transposed:
+            width, height, aspect = height, width, 1 / aspect
+        if self._crop is not None:
+            width, height = _checked_crop(self._crop, (width, height), name)
+        if self._resize is not None:
+            old_shape = Fraction(width, height)
+            width, height = _checked_resize(self._resize, name)
+            aspect *= old_shape / Fraction(width, height)
+        return VideoMetadata(
+            height=height,
+            width=width,
+            time_base=self._source.time_base,
+            average_fps=self._source.average_fps,
+            sample_aspect_ratio=aspect,
+            color=color,
+            num_frames_from_header=self._source.num_frames,
+            source=name,
+            pixel_format=frame.format.name,
+            bit_depth=bit_depth_of(frame),
+            codec=self._source.codec,
+            rotation=orientation.degrees_clockwise,
+        )
+
+    def _timed(self) -> Iterator[tuple[AvFrame, int, int]]:
+        """Yield frames with pts and duration, both known once the next frame is there."""
+        step = max(1, round(1 / (self._source.average_fps * self._source.time_base)))
+        held: tuple[AvFrame, int] | None = None
+        duration = step
+        for frame in self._source.decode():
+            pts = frame.pts
+            if held is not None:
+                if pts is None:
+                    pts = held[1] + step
+                elif pts <= held[1]:
+                    pts = self._repaired(pts, held[1])
+                duration = pts - held[1]
+                yield held[0], held[1], duration
+            held = frame, pts or 0
+        if held is not None:
+            yield held[0], held[1], held[0].duration or duration
+
+    def _repaired(self, pts: int, previous: int) -> int:
+        warnings.warn(
+            f"{self._source.name}: time stamp {pts} does not come after {previous}; "
+            f"{previous + 1} is used",
+            stacklevel=2,
+        )
+        return previous + 1
+
+    def _picture(self, frame: AvFrame, index: int) -> torch.Tensor:
+        where = self._source.frame_name(index)
+        first = self._first
+        if (frame.width, frame.height) != (first.width, first.height):
+            raise VideoError(
+                f"{where}: {frame.width}x{frame.height} pixels, but the first frame has "
+                f"{first.width}x{first.height}; all frames must be of one size"
+            )
+        check_colors(color_tags_of(frame), where)
+        upright = Orientation(frame, source=where).apply(to_rgb(frame, where=where))
+        image = upright.transpose(2, 0, 1)  # (3, H, W)
+        if self._crop is not None:
+            image = center_crop(image, self._crop)
+        if self._resize is not None:
+            image = resize(image, self._resize)
+        return torch.from_numpy(np.array(image, order="C"))
+
+    def _check_end(self, num_frames: int) -> None:
+        if self._start >= num_frames or (self._stop is not None and self._stop > num_frames):
+            asked = f"{self._start}:{'' if self._stop is None else self._stop}"
+            raise VideoError(
+                f"{self._source.name}: frames {asked} asked for, but the clip has "
+                f"{num_frames} frames"
+            )
+
+    def _warn_of_rounding(self) -> None:
+        if self.metadata.bit_depth > 8:
+            warnings.warn(
+                f"{self._source.name}: {self.metadata.bit_depth}-bit video "
+                f"({self.metadata.pixel_format}) is rounded to 8 bits",
+                stacklevel=3,
+            )
+
+
+def _open_source(
+    source: str, *, raw: RawVideoFormat | None, fps: Fraction | None
+) -> ContainerSource | ImageSource:
+    path = Path(source)
+    is_images = path.is_dir() or (is_pattern(source) and not path.exists())
+    if is_images:
+        if raw is not None:
+            raise VideoError(f"{source}: images say their own size; only --fps can be given")
+        if fps is not None and fps <= 0:
+            raise VideoError(f"{source}: no {fps} frames a second")
+        return ImageSource(source, fps=fps)
+    if fps is not None:
+        raise VideoError(f"{source}: a frame rate can only be given for images and raw video")
+    if raw is None and path.suffix.lower() == ".yuv" and path.exists():
+        raise VideoError(
+            f"{source}: raw video does not say what it is; "
+            "give --video-size WxH --pix-fmt F --fps R"
+        )
+    return ContainerSource(source, raw=raw)
+
+
+def _first_frame(source: ContainerSource | ImageSource) -> AvFrame:
+    for frame in source.decode():
+        return frame
+    raise VideoError(f"{source.name}: no frames in its video stream")
+
+
+def _checked_range(frames: tuple[int, int | None] | None, source: str) -> tuple[int, int | None]:
+    start, stop = frames or (0, None)
+    if start < 0 or (stop is not None and stop <= start):
+        raise VideoError(f"{source}: no frames {start}:{'' if stop is None else stop}")
+    return start, stop
+
+
+def _checked_crop(crop: tuple[int, int], size: tuple[int, int], source: str) -> tuple[int, int]:
+    if not (1 <= crop[0] <= size[0] and 1 <= crop[1] <= size[1]):
+        raise VideoError(
+            f"{source}: no crop of {crop[0]}x{crop[1]} in a frame of {size[0]}x{size[1]} pixels"
+        )
+    return crop
+
+
+def _checked_resize(size: tuple[int, int], source: str) -> tuple[int, int]:
+    if not (1 <= size[0] <= MAX_SIDE and 1 <= size[1] <= MAX_SIDE):
+        raise VideoError(
+            f"{source}: no resize to {size[0]}x{size[1]}; each side is 1 to {MAX_SIDE} pixels"
+        )
+    return size

@@ -1,0 +1,35 @@
+"""The networks: one file an architecture, and a registry that knows them by name."""
+
+from __future__ import annotations
+
+from ._network import Network, NetworkConfig, StoredSize, count_parameters, macs_per_frame
+from ._registry import Entry, build, config_from_dict, entry, for_budget, names, register
+from ._strides import choose_strides
+from .hnerv import HNeRV, HNeRVConfig
+from .hnervpp import HNeRVPP, HNeRVPPConfig
+from .nerv import NeRV, NeRVConfig
+from .nervpp import NeRVPP, NeRVPPConfig
+
+__all__ = [
+    "Entry",
+    "HNeRV",
+    "HNeRVConfig",
+    "HNeRVPP",
+    "HNeRVPPConfig",
+    "NeRV",
+    "NeRVConfig",
+    "NeRVPP",
+    "NeRVPPConfig",
+    "Network",
+    "NetworkConfig",
+    "StoredSize",
+    "build",
+    "choose_strides",
+    "config_from_dict",
+    "count_parameters",
+    "entry",
+    "for_budget",
+    "macs_per_frame",
+    "names",
+    "register",
+]

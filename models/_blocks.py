@@ -1,0 +1,133 @@
+"""Blocks that the decoders share. All keep the batch's frames apart and use no norm layers.
+
+Shapes are (B, C, h, w) in and out; an upsampler by s gives (B, C_next, h*s, w*s).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = [
+    "PixelShuffleUpsampler",
+    "PositionalEncoding",
+    "SeparableResidual",
+    "ToGrid",
+    "stage_widths",
+    "upsample_bilinear",
+    "upsample_bilinear_by_phases",
+]
+
+
+class PositionalEncoding(nn.Module):
+    """sin and cos of `t * base**i * pi`, with t = index / num_frames (NeRV, equation 2).
+
+    (B,) int64 -> (B, 2 * levels) float32.
+    """
+
+    frequency_bits: Tensor
+
+    def __init__(self, *, base: float, levels: int, num_frames: int) -> None:
+        super().__init__()
+        self.num_frames = num_frames
+        frequencies = torch.tensor([base**i * math.pi for i in range(levels)], dtype=torch.float32)
+        # Kept as integers because Module.half() would cast floats and overflow; not stored.
+        self.register_buffer("frequency_bits", frequencies.view(torch.int32), persistent=False)
+
+    def forward(self, frame_indices: Tensor) -> Tensor:
+        """Encode the frame indices."""
+        t = frame_indices.to(torch.float32) / self.num_frames  # (B,)
+        phase = t[:, None] * self.frequency_bits.view(torch.float32)  # (B, levels)
+        return torch.cat((phase.sin(), phase.cos()), dim=1)
+
+
+class ToGrid(nn.Module):
+    """(B, C * h * w) -> (B, C, h, w)."""
+
+    def __init__(self, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.grid = grid
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Reshape."""
+        return x.reshape(x.shape[0], -1, *self.grid)
+
+
+class PixelShuffleUpsampler(nn.Sequential):
+    """NeRV's block: convolution to C_next * s * s channels, PixelShuffle(s), activation."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        stride: int,
+        kernel_size: int,
+        activation: type[nn.Module] = nn.GELU,
+    ) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels * stride**2, kernel_size, padding=kernel_size // 2),
+            nn.PixelShuffle(stride),
+            activation(),
+        )
+
+
+class SeparableResidual(nn.Module):
+    """x + pointwise(GELU(depthwise 3x3(x))), the separable block of NeRV++ (section 3).
+
+    Starts as the identity: with random weights, ten of them in a row delay the first thousand
+    steps of a fit.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.pointwise = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.pointwise.weight)
+        nn.init.zeros_(self.pointwise.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the block."""
+        y: Tensor = self.pointwise(F.gelu(self.depthwise(x)))
+        return x + y
+
+
+def upsample_bilinear(x: Tensor, scale: int) -> Tensor:
+    """Upsample (B, C, h, w) by an integer, half-pixel centres (align_corners=False)."""
+    if x.is_cuda and x.requires_grad:
+        return upsample_bilinear_by_phases(x, scale)
+    return F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
+
+
+def upsample_bilinear_by_phases(x: Tensor, scale: int) -> Tensor:
+    """`upsample_bilinear` from slices alone.
+
+    CUDA's own gradient adds atomically, so that a seed would not fix a fit.
+    """
+    for dim in (2, 3):
+        size = x.shape[dim]
+        before = torch.cat((x.narrow(dim, 0, 1), x.narrow(dim, 0, size - 1)), dim)
+        after = torch.cat((x.narrow(dim, 1, size - 1), x.narrow(dim, size - 1, 1)), dim)
+        phases = []
+        for i in range(scale):
+            offset = (i + 0.5) / scale - 0.5
+            phases.append(torch.lerp(x, before if offset < 0 else after, abs(offset)))
+        x = torch.stack(phases, dim + 1).flatten(dim, dim + 1)
+    return x
+
+
+def stage_widths(
+    base_width: int, num_stages: int, *, reduction: float, lower_width: int
+) -> tuple[int, ...]:
+    """Widths of the stages after a stem of `base_width`: C_next = max(round(C / r), floor).
+
+    The floor falls to the base width where that is smaller, so that small budgets have a size.
+    """
+    floor = min(lower_width, base_width)
+    widths = [base_width]
+    for _ in range(num_stages):
+        widths.append(max(round(widths[-1] / reduction), floor))
+    return tuple(widths[1:])

@@ -1,0 +1,110 @@
+"""From a number of parameters to channel widths.
+
+The authors' rule turns one base width into all widths, in coarse steps: near 20k parameters one
+more channel everywhere is 10 % more. So the best base width is found first, then single stages
+are widened or narrowed by one channel.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from inrcodec.errors import ModelError
+
+from ._config import NetworkConfig, check_range, count_parameters
+
+__all__ = ["TOLERANCE", "fit_to_budget"]
+
+TOLERANCE = 0.02  # promised
+_GOOD_ENOUGH = 0.002  # where the search stops
+_MAX_BASE_WIDTH = 2048
+_MAX_STEPS = 64
+
+ConfigT = TypeVar("ConfigT", bound=NetworkConfig)
+
+
+def fit_to_budget(
+    config_class: type[ConfigT],
+    num_params: int,
+    *,
+    height: int,
+    width: int,
+    num_frames: int,
+    **overrides: Any,
+) -> ConfigT:
+    """Find the configuration whose stored values come within 2 % of `num_params`.
+
+    Raises: ModelError for a size that the network cannot have, or an unknown override.
+    """
+    check_range("num_params", num_params, 1, 2**40)
+    _check_overrides(config_class, overrides)
+
+    def sized(base_width: int) -> ConfigT:
+        return config_class.for_base_width(
+            base_width,
+            height=height,
+            width=width,
+            num_frames=num_frames,
+            num_params=num_params,
+            **overrides,
+        )
+
+    low, high = 1, _MAX_BASE_WIDTH + 1  # sized(low) fits, sized(high) does not
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _fits(sized, middle, num_params):
+            low = middle
+        else:
+            high = middle
+    return _refine(sized(low), num_params)
+
+
+def _fits(sized: Any, base_width: int, num_params: int) -> bool:
+    try:
+        return count_parameters(sized(base_width)).total <= num_params
+    except ModelError:  # a feature map beyond the limits
+        return False
+
+
+def _refine(config: ConfigT, num_params: int) -> ConfigT:
+    """Widen or narrow single stages while that brings the total closer."""
+
+    def error(candidate: NetworkConfig) -> float:
+        return abs(count_parameters(candidate).total / num_params - 1)
+
+    for _ in range(_MAX_STEPS):
+        if error(config) <= _GOOD_ENOUGH:
+            break
+        best = min(_neighbours(config), key=error, default=config)
+        if error(best) >= error(config):
+            break
+        config = best
+    if error(config) > TOLERANCE:
+        reached = count_parameters(config).total
+        bound = "smallest" if reached > num_params else "largest"
+        raise ModelError(
+            f"{num_params} parameters; the {bound} possible size of this network "
+            f"at {config.width}x{config.height}, {config.num_frames} frames is {reached}"
+        )
+    return config
+
+
+def _neighbours(config: ConfigT) -> Iterator[ConfigT]:
+    """Configurations with one stage a channel wider or narrower."""
+    for i, channels in enumerate(config.channels):
+        for changed in (channels + 1, channels - 1):
+            widths = (*config.channels[:i], changed, *config.channels[i + 1 :])
+            try:
+                yield dataclasses.replace(config, channels=widths)
+            except ModelError:  # outside the limits
+                continue
+
+
+def _check_overrides(config_class: type[NetworkConfig], overrides: dict[str, Any]) -> None:
+    allowed = {f.name for f in dataclasses.fields(config_class)}
+    allowed -= {"height", "width", "num_frames", "channels"}
+    for name in overrides:
+        if name not in allowed:
+            raise ModelError(f"cannot override {name!r}; it must be one of {sorted(allowed)}")

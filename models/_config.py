@@ -1,0 +1,216 @@
+"""What describes a network: frame size, strides, channel widths. It travels in the bitstream.
+
+In: keyword arguments, or the plain dictionary of a file's header, which may be hostile.
+Out: a frozen, checked dataclass, or a ModelError that shows the value and the rule.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import reprlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+
+from inrcodec.errors import ModelError
+
+from ._strides import grid_of
+
+if TYPE_CHECKING:
+    from ._network import Network
+
+__all__ = [
+    "MAX_DECODER_PARAMS",
+    "NetworkConfig",
+    "StoredSize",
+    "check_range",
+    "count_parameters",
+    "show",
+]
+
+MAX_DECODER_PARAMS = 2**28
+_MAX_ACTIVATION = 2**31  # values of one feature map of one frame
+_MAX_SIDE = 16384
+_MAX_FRAMES = 2**24
+_MAX_CHANNELS = 2048
+_MAX_STAGES = 8
+_FRAME_FIELDS = ("height", "width", "num_frames")  # the file's header has them already
+
+ConfigT = TypeVar("ConfigT", bound="NetworkConfig")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Hyper-parameters that every network has; each network subclasses it.
+
+    Fields are ints, floats, strs or tuples of ints, and are checked on construction.
+
+    Raises: ModelError.
+    """
+
+    height: int  # of the frames, before padding
+    width: int
+    num_frames: int
+    strides: tuple[int, ...]  # upsampling of each stage, first to last
+    channels: tuple[int, ...]  # width of the stem, then of each stage
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = _typed(field.name, str(field.type), getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+        self._check_geometry()
+        self.check()
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the smallest feature map."""
+        return grid_of(self.height, self.width, math.prod(self.strides))
+
+    @property
+    def padded_size(self) -> tuple[int, int]:
+        """Height and width of what the decoder computes before it crops."""
+        rows, columns = self.grid
+        return rows * math.prod(self.strides), columns * math.prod(self.strides)
+
+    @property
+    def embedding_shape(self) -> tuple[int, int, int] | None:
+        """(C, h, w) stored for each frame, or None where the index alone drives the network."""
+        return None
+
+    def check(self) -> None:
+        """Check the fields that a subclass adds; raises ModelError."""
+
+    def build(self, *, with_encoder: bool = True) -> Network:
+        """Build the network that this describes."""
+        raise NotImplementedError
+
+    @classmethod
+    def for_base_width(
+        cls: type[ConfigT],
+        base_width: int,
+        *,
+        height: int,
+        width: int,
+        num_frames: int,
+        num_params: int,
+        **overrides: Any,
+    ) -> ConfigT:
+        """Apply the authors' sizing rule to a base width; `num_params` is the whole budget."""
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, object]:
+        """Return what the header must store: plain types, without frame size and defaults."""
+        stored: dict[str, object] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name not in _FRAME_FIELDS and value != field.default:
+                stored[field.name] = list(value) if isinstance(value, tuple) else value
+        return stored
+
+    @classmethod
+    def from_dict(
+        cls: type[ConfigT],
+        fields: Mapping[str, object],
+        *,
+        height: int,
+        width: int,
+        num_frames: int,
+    ) -> ConfigT:
+        """Read what `to_dict` wrote; the input may be hostile.
+
+        Raises: ModelError for an unknown, missing, mistyped or out-of-range field, and for a
+        network of more than 2**28 decoder parameters. Allocates nothing.
+        """
+        if not isinstance(fields, Mapping):
+            raise ModelError(f"network fields are {show(fields)}; they must be a mapping")
+        known = {f.name: f for f in dataclasses.fields(cls) if f.name not in _FRAME_FIELDS}
+        for name in fields:
+            if not isinstance(name, str) or name not in known:
+                raise ModelError(f"unknown network field {show(name)}; known: {', '.join(known)}")
+        for name, field in known.items():
+            if name not in fields and field.default is dataclasses.MISSING:
+                raise ModelError(f"network field {name!r} is missing")
+        values: dict[str, Any] = dict(fields)
+        config = cls(height=height, width=width, num_frames=num_frames, **values)
+        num_params = count_parameters(config).decoder
+        if num_params > MAX_DECODER_PARAMS:
+            raise ModelError(
+                f"the decoder would have {num_params} parameters; at most {MAX_DECODER_PARAMS}"
+            )
+        return config
+
+    def _check_geometry(self) -> None:
+        check_range("height", self.height, 1, _MAX_SIDE)
+        check_range("width", self.width, 1, _MAX_SIDE)
+        check_range("num_frames", self.num_frames, 1, _MAX_FRAMES)
+        check_range("number of strides", len(self.strides), 1, _MAX_STAGES)
+        for stride in self.strides:
+            check_range("stride", stride, 2, 5)
+        check_range("product of strides", math.prod(self.strides), 2, max(self.height, self.width))
+        check_range("number of channels", len(self.channels), *2 * (len(self.strides) + 1,))
+        rows, columns = self.grid
+        upsampling = 1
+        for channels, stride in zip(self.channels, (1, *self.strides), strict=True):
+            check_range("channels", channels, 1, _MAX_CHANNELS)
+            upsampling *= stride
+            num_values = channels * rows * columns * upsampling**2
+            check_range("values of a feature map", num_values, 1, _MAX_ACTIVATION)
+
+
+@dataclass(frozen=True)
+class StoredSize:
+    """Numbers of values that a file has to hold."""
+
+    decoder: int
+    embeddings: int  # of all frames together
+
+    @property
+    def total(self) -> int:
+        """All stored values."""
+        return self.decoder + self.embeddings
+
+
+@lru_cache(maxsize=4096)
+def count_parameters(config: NetworkConfig) -> StoredSize:
+    """Count the stored values of a network without allocating it."""
+    with torch.device("meta"):
+        decoder = config.build(with_encoder=False).decoder
+    return StoredSize(
+        decoder=sum(parameter.numel() for parameter in decoder.parameters()),
+        embeddings=math.prod(config.embedding_shape or (0,)) * config.num_frames,
+    )
+
+
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Raise ModelError unless low <= value <= high."""
+    if not low <= value <= high:
+        rule = f"{low}" if low == high else f"from {low} to {high}"
+        raise ModelError(f"{name} is {show(value)}; it must be {rule}")
+
+
+def show(value: object) -> str:
+    """Shorten a value, which may be hostile, for an error message."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # an integer of more digits than Python prints
+        return f"a huge {type(value).__name__}"
+
+
+def _typed(name: str, annotation: str, value: object) -> object:
+    """Return `value` as the field's type, or raise ModelError; bools are not ints here."""
+    if annotation == "int" and type(value) is int:
+        return value
+    if annotation == "str" and isinstance(value, str):
+        return value
+    if annotation == "float" and type(value) in (int, float):
+        check_range(name, value, -1e9, 1e9)  # type: ignore[arg-type]
+        return float(value)  # type: ignore[arg-type]
+    if annotation.startswith("tuple") and isinstance(value, (list, tuple)):
+        check_range(f"length of {name}", len(value), 0, 64)
+        if all(type(item) is int for item in value):
+            return tuple(value)
+    raise ModelError(f"{name} is {show(value)}; it must be of type {annotation}")

@@ -1,0 +1,76 @@
+"""The ConvNeXt encoder of HNeRV (arXiv 2304.02633; ConvNeXt: arXiv 2201.03545).
+
+In: frames (B, 3, H', W') in [0, 1], sides divisible by the product of the strides.
+Out: embeddings (B, C, h, w). It is used while fitting and never stored.
+
+Each stage downsamples by a convolution with kernel = stride (the first one followed, the later
+ones preceded by a LayerNorm over channels), then applies one ConvNeXt block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["ConvNeXtEncoder"]
+
+_WIDTH = 64
+_EXPANSION = 4
+_LAYER_SCALE = 1e-6
+_EPS = 1e-6
+
+
+class ConvNeXtEncoder(nn.Sequential):
+    """Downsample by `strides` to `out_channels`; 306,160 parameters at 5 4 4 2 2 and 16."""
+
+    def __init__(self, strides: Sequence[int], *, out_channels: int) -> None:
+        super().__init__()
+        in_channels = 3
+        for i, stride in enumerate(strides):
+            channels = out_channels if i == len(strides) - 1 else _WIDTH
+            downsample = nn.Conv2d(in_channels, channels, stride, stride=stride)
+            if i == 0:
+                self.extend((downsample, _ChannelNorm(channels)))
+            else:
+                self.extend((_ChannelNorm(in_channels), downsample))
+            self.append(_ConvNeXtBlock(channels))
+            in_channels = channels
+        self.apply(_init_weights)
+
+
+class _ChannelNorm(nn.LayerNorm):
+    """LayerNorm over the channels of (B, C, h, w)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, eps=_EPS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = super().forward(x.permute(0, 2, 3, 1))  # (B, h, w, C)
+        return y.permute(0, 3, 1, 2)
+
+
+class _ConvNeXtBlock(nn.Module):
+    """x + gamma * pointwise(GELU(pointwise(LayerNorm(depthwise 7x7(x)))))."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, 7, padding=3, groups=channels)
+        self.norm = nn.LayerNorm(channels, eps=_EPS)
+        self.expand = nn.Linear(channels, _EXPANSION * channels)
+        self.project = nn.Linear(_EXPANSION * channels, channels)
+        self.gamma = nn.Parameter(torch.full((channels,), _LAYER_SCALE))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.depthwise(x).permute(0, 2, 3, 1)  # (B, h, w, C)
+        y = self.gamma * self.project(F.gelu(self.expand(self.norm(y))))
+        return x + y.permute(0, 3, 1, 2)
+
+
+def _init_weights(module: nn.Module) -> None:
+    if isinstance(module, (nn.Conv2d, nn.Linear)):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,94 @@
+"""What every network is: a decoder that is stored, an encoder that is not, and a crop.
+
+In: frame indices (B,) int64, and for content-adaptive networks embeddings (B, C, h, w).
+Out: frames (B, 3, H, W) float32 in [0, 1].
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from inrcodec.errors import ModelError
+
+from ._config import NetworkConfig, StoredSize, count_parameters
+
+__all__ = ["Network", "NetworkConfig", "StoredSize", "count_parameters", "macs_per_frame"]
+
+
+class Network(nn.Module):
+    """Base of the networks; a subclass builds `decoder` and, where it has one, `encoder`.
+
+    `decoder` maps its input to a padded (B, 3, H', W') map before the squashing function: the
+    input is the (B, C, h, w) embeddings where `embedding_shape` is set, else the (B,) indices.
+    Only the decoder's parameters are stored in a file; it has no persistent buffers.
+    """
+
+    config_class: ClassVar[type[NetworkConfig]]
+    paper: ClassVar[str]
+    arxiv: ClassVar[str]
+
+    config: NetworkConfig
+    decoder: nn.Module
+    encoder: nn.Module | None
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = None
+
+    @property
+    def embedding_shape(self) -> tuple[int, int, int] | None:
+        """(C, h, w) stored for each frame, or None for networks driven by the index."""
+        return self.config.embedding_shape
+
+    def embed(self, frames: Tensor) -> Tensor:
+        """Encode frames (B, 3, H, W) float in [0, 1] to embeddings (B, C, h, w).
+
+        Raises: ModelError where the network has no encoder, or the frames another size.
+        """
+        if self.encoder is None:
+            raise ModelError(f"{type(self).__name__} was built without an encoder")
+        if frames.shape[-2:] != (self.config.height, self.config.width):
+            raise ModelError(
+                f"frames are {tuple(frames.shape)}; they must be "
+                f"(B, 3, {self.config.height}, {self.config.width})"
+            )
+        height, width = self.config.padded_size
+        padding = (0, width - frames.shape[-1], 0, height - frames.shape[-2])
+        embeddings: Tensor = self.encoder(F.pad(frames, padding, mode="replicate"))
+        return embeddings
+
+    def forward(self, frame_indices: Tensor, embeddings: Tensor | None = None) -> Tensor:
+        """Decode frames (B, 3, H, W) float32 in [0, 1].
+
+        Raises: ModelError where embeddings are needed and missing.
+        """
+        if self.embedding_shape is None:
+            x_hat = self.decoder(frame_indices)
+        elif embeddings is None:
+            raise ModelError(f"{type(self).__name__} decodes from embeddings; none were given")
+        else:
+            x_hat = self.decoder(embeddings)
+        x_hat = x_hat[..., : self.config.height, : self.config.width]
+        return self.squash(x_hat.float())
+
+    def squash(self, x: Tensor) -> Tensor:
+        """Map the decoder's output to [0, 1] (NeRV and HNeRV: tanh)."""
+        return torch.tanh(x) * 0.5 + 0.5
+
+
+def macs_per_frame(config: NetworkConfig) -> int:
+    """Multiply-accumulates of convolutions and linear layers to decode one frame."""
+    with torch.device("meta"):
+        network = config.build(with_encoder=False)
+        indices = torch.zeros(1, dtype=torch.int64)
+        shape = network.embedding_shape
+        embeddings = None if shape is None else torch.zeros(1, *shape)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(indices, embeddings)
+    return int(counter.get_total_flops()) // 2

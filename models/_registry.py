@@ -1,0 +1,142 @@
+"""The zoo: names, and what builds, sizes and reads the network behind each."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from inrcodec.errors import ModelError
+
+from ._budget import fit_to_budget
+from ._config import NetworkConfig, show
+from ._network import Network
+
+__all__ = ["Entry", "build", "config_from_dict", "entry", "for_budget", "names", "register"]
+
+NetworkT = TypeVar("NetworkT", bound=Network)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered network."""
+
+    name: str
+    network: type[Network]
+    variant: Mapping[str, object]  # fields that the name fixes
+
+    @property
+    def config_class(self) -> type[NetworkConfig]:
+        """Class of the network's hyper-parameters."""
+        return self.network.config_class
+
+    @property
+    def paper(self) -> str:
+        """Title of the paper."""
+        return self.network.paper
+
+    @property
+    def arxiv(self) -> str:
+        """The paper's arXiv number."""
+        return self.network.arxiv
+
+
+_ENTRIES: dict[str, Entry] = {}
+
+
+def register(name: str, **variant: object) -> Callable[[type[NetworkT]], type[NetworkT]]:
+    """Class decorator: put a network into the zoo, with the fields that this name fixes.
+
+    Raises: ModelError where the name is taken.
+    """
+
+    def decorate(network: type[NetworkT]) -> type[NetworkT]:
+        if name in _ENTRIES:
+            raise ModelError(f"network {name!r} is registered twice; names are unique")
+        _ENTRIES[name] = Entry(name, network, variant)
+        return network
+
+    return decorate
+
+
+def names() -> list[str]:
+    """Names of all networks, sorted."""
+    return sorted(_ENTRIES)
+
+
+def entry(name: str) -> Entry:
+    """Look a network up.
+
+    Raises: ModelError that names the nearest and all known networks.
+    """
+    if isinstance(name, str) and name in _ENTRIES:
+        return _ENTRIES[name]
+    short = name[:64] if isinstance(name, str) else show(name)
+    nearest = difflib.get_close_matches(short.lower(), names(), n=1, cutoff=0.5)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ";"
+    raise ModelError(f"unknown network {short!r}{hint} known: {', '.join(names())}")
+
+
+def build(name: str, config: NetworkConfig, *, with_encoder: bool = True) -> Network:
+    """Build a network with freshly initialised weights.
+
+    Raises: ModelError where the configuration belongs to another network.
+    """
+    found = entry(name)
+    if type(config) is not found.config_class:
+        raise ModelError(
+            f"{type(config).__name__} does not configure {name!r}; "
+            f"it must be {found.config_class.__name__}"
+        )
+    for field, value in found.variant.items():
+        _check_variant(name, field, getattr(config, field), value)
+    return config.build(with_encoder=with_encoder)
+
+
+def config_from_dict(
+    name: str, fields: Mapping[str, object], *, height: int, width: int, num_frames: int
+) -> NetworkConfig:
+    """Read the fields that a file's header stores; they may be hostile.
+
+    Raises: ModelError with the value and the rule.
+    """
+    found = entry(name)
+    if isinstance(fields, Mapping):
+        for field, value in found.variant.items():
+            _check_variant(name, field, fields.get(field, value), value)
+        fields = {**found.variant, **fields}
+    return found.config_class.from_dict(fields, height=height, width=width, num_frames=num_frames)
+
+
+def for_budget(
+    name: str,
+    num_params: int,
+    *,
+    height: int,
+    width: int,
+    num_frames: int,
+    **overrides: Any,
+) -> NetworkConfig:
+    """Size a network so that it stores `num_params` values, embeddings included, within 2 %.
+
+    `overrides` set fields other than `channels`, which this chooses.
+
+    Raises: ModelError that says the smallest or largest possible size.
+    """
+    found = entry(name)
+    for field, value in found.variant.items():
+        _check_variant(name, field, overrides.get(field, value), value)
+    return fit_to_budget(
+        found.config_class,
+        num_params,
+        height=height,
+        width=width,
+        num_frames=num_frames,
+        **{**found.variant, **overrides},
+    )
+
+
+def _check_variant(name: str, field: str, value: object, fixed: object) -> None:
+    if value != fixed:
+        raise ModelError(f"{field} is {show(value)}; {name!r} fixes it to {fixed!r}")

@@ -1,0 +1,107 @@
+"""HNeRV++: HNeRV's content-adaptive embeddings, decoded by NeRV++ blocks; the default network.
+
+HNeRV: arXiv 2304.02633. NeRV++: arXiv 2402.18305. At 360x640, grid 5x9, strides 3 3 2 2 2:
+
+    embedding    (B, 3, 5, 9)      about 128 values a frame
+    stem         (B, C, 5, 9)      conv 1x1, GELU
+    stage 1..5   separable residual block; conv 1 3 3 3 3, PixelShuffle(s), GELU; separable
+                 residual block; plus the input, projected by a 1x1 and upsampled bilinearly
+    head         (B, 3, 360, 640)  conv 3x3, tanh to [0, 1]
+
+The last stage leaves its second block out: a depthwise convolution at full resolution costs a
+CPU as much as a whole stage below it and holds almost no parameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from ._blocks import stage_widths
+from ._config import check_range
+from ._convnext import ConvNeXtEncoder
+from ._network import Network
+from ._registry import register
+from ._strides import choose_strides, grid_of, product_of
+from .hnerv import HybridConfig, embedding_channels
+from .nervpp import SeparableStage
+
+__all__ = ["HNeRVPP", "HNeRVPPConfig"]
+
+_REDUCTION = 1.2
+_LOWER_WIDTH = 12
+
+
+@dataclass(frozen=True)
+class HNeRVPPConfig(HybridConfig):
+    """Hyper-parameters of HNeRV++."""
+
+    max_kernel_size: int = 3
+    plain_stages: int = 1  # last stages without the separable block after the upsampler
+
+    def check(self) -> None:
+        """Check the fields that HNeRV has not."""
+        super().check()
+        check_range("plain_stages", self.plain_stages, 0, len(self.strides))
+
+    def build(self, *, with_encoder: bool = True) -> HNeRVPP:
+        """Build the network."""
+        return HNeRVPP(self, with_encoder=with_encoder)
+
+    @classmethod
+    def for_base_width(
+        cls,
+        base_width: int,
+        *,
+        height: int,
+        width: int,
+        num_frames: int,
+        num_params: int,
+        **overrides: Any,
+    ) -> HNeRVPPConfig:
+        """Size as HNeRV: fc_dim = base_width, reduction 1.2, floor 12."""
+        strides = overrides.pop("strides", None) or choose_strides(height, width)
+        overrides.setdefault(
+            "embedding_channels",
+            embedding_channels(
+                grid_of(height, width, product_of(strides)),
+                num_frames=num_frames,
+                num_params=num_params,
+            ),
+        )
+        widths = stage_widths(
+            base_width, len(strides), reduction=_REDUCTION, lower_width=_LOWER_WIDTH
+        )
+        return cls(height, width, num_frames, strides, (base_width, *widths), **overrides)
+
+
+@register("hnervpp")
+class HNeRVPP(Network):
+    """HNeRV++, driven by content-adaptive embeddings."""
+
+    config_class = HNeRVPPConfig
+    paper = "HNeRV embeddings with NeRV++ blocks (arXiv 2304.02633, 2402.18305)"
+    arxiv = "2402.18305"
+
+    def __init__(self, config: HNeRVPPConfig, *, with_encoder: bool = True) -> None:
+        super().__init__(config)
+        num_refined = len(config.strides) - config.plain_stages
+        stages = [
+            SeparableStage(
+                *config.channels[i : i + 2],
+                stride=stride,
+                kernel_size=config.kernel_sizes[i],
+                refine=i < num_refined,
+            )
+            for i, stride in enumerate(config.strides)
+        ]
+        self.decoder = nn.Sequential(
+            nn.Conv2d(config.embedding_channels, config.channels[0], 1),
+            nn.GELU(),
+            *stages,
+            nn.Conv2d(config.channels[-1], 3, 3, padding=1),
+        )
+        if with_encoder:
+            self.encoder = ConvNeXtEncoder(config.strides, out_channels=config.embedding_channels)

@@ -1,0 +1,118 @@
+"""NeRV: Neural Representations for Videos (Chen et al. 2021, arXiv 2110.13903).
+
+The form of the baseline in the HNeRV authors' repository. At 640x1280, fc_dim 54:
+
+    frame index  (B,)
+    encoding     (B, 160)          sin and cos of t * 1.25**i * pi, i < 80
+    stem         (B, 54, 8, 16)    one linear layer, GELU
+    stage 1..4   conv 3x3, PixelShuffle by 5 4 2 2, GELU; widths halve down to 12
+    head         (B, 3, 640, 1280) conv 3x3, tanh to [0, 1]
+
+1,507,868 parameters and 1.854 GMAC a frame, as the authors' code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from ._blocks import PixelShuffleUpsampler, PositionalEncoding, ToGrid, stage_widths
+from ._config import NetworkConfig, check_range
+from ._network import Network
+from ._registry import register
+from ._strides import choose_strides
+
+__all__ = ["NeRV", "NeRVConfig"]
+
+_REDUCTION = 2.0
+_LOWER_WIDTH = 12
+_NUM_CELLS = 128  # 8x16
+_COARSE_CELLS = 32  # below this, four stages do not reach large frames
+
+
+@dataclass(frozen=True)
+class NeRVConfig(NetworkConfig):
+    """Hyper-parameters of NeRV."""
+
+    pe_base: float = 1.25  # frequencies of the positional encoding: pe_base**i * pi
+    pe_levels: int = 80
+    kernel_size: int = 3
+
+    def check(self) -> None:
+        """Check the encoding and the kernel."""
+        check_encoding(self.pe_base, self.pe_levels)
+        check_range("kernel_size", self.kernel_size, 1, 7)
+        check_range("kernel_size modulo 2", self.kernel_size % 2, 1, 1)
+
+    def build(self, *, with_encoder: bool = True) -> NeRV:
+        """Build the network."""
+        return NeRV(self, with_encoder=with_encoder)
+
+    @classmethod
+    def for_base_width(
+        cls,
+        base_width: int,
+        *,
+        height: int,
+        width: int,
+        num_frames: int,
+        num_params: int,
+        **overrides: Any,
+    ) -> NeRVConfig:
+        """Size by fc_dim = base_width, reduction 2, floor 12.
+
+        Small budgets start from fewer cells, so that the stem stays below half of the parameters.
+        """
+        levels = overrides.get("pe_levels", cls.pe_levels)
+        cells = stem_cells(num_params, 2 * levels * _LOWER_WIDTH, most=_NUM_CELLS)
+        max_stages = 4 if cells > _COARSE_CELLS else 5
+        strides = overrides.pop("strides", None) or choose_strides(
+            height, width, num_cells=cells, max_stages=max_stages
+        )
+        widths = stage_widths(
+            base_width, len(strides), reduction=_REDUCTION, lower_width=_LOWER_WIDTH
+        )
+        return cls(height, width, num_frames, strides, (base_width, *widths), **overrides)
+
+
+@register("nerv")
+class NeRV(Network):
+    """NeRV, driven by the frame index alone."""
+
+    config_class = NeRVConfig
+    paper = "NeRV: Neural Representations for Videos"
+    arxiv = "2110.13903"
+
+    def __init__(self, config: NeRVConfig, *, with_encoder: bool = True) -> None:
+        super().__init__(config)
+        rows, columns = config.grid
+        fc_dim = config.channels[0]
+        layers: list[nn.Module] = [
+            PositionalEncoding(
+                base=config.pe_base, levels=config.pe_levels, num_frames=config.num_frames
+            ),
+            nn.Linear(2 * config.pe_levels, fc_dim * rows * columns),
+            nn.GELU(),
+            ToGrid(config.grid),  # (B, fc_dim, rows, columns)
+        ]
+        for i, stride in enumerate(config.strides):
+            layers.append(
+                PixelShuffleUpsampler(
+                    *config.channels[i : i + 2], stride=stride, kernel_size=config.kernel_size
+                )
+            )
+        layers.append(nn.Conv2d(config.channels[-1], 3, 3, padding=1))
+        self.decoder = nn.Sequential(*layers)
+
+
+def check_encoding(base: float, levels: int) -> None:
+    """Check the fields of a positional encoding; raises ModelError."""
+    check_range("pe_base", base, 1.0, 2.0)
+    check_range("pe_levels", levels, 1, 80)
+
+
+def stem_cells(num_params: int, params_per_cell: int, *, most: int) -> int:
+    """Number of grid cells at which the stem takes half of a budget, from 4 to `most`."""
+    return min(most, max(4, num_params // (2 * params_per_cell)))

@@ -1,0 +1,160 @@
+"""What a fit and a decoder ask of every network."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from inrcodec.models._blocks import PositionalEncoding, upsample_bilinear_by_phases
+
+from inrcodec import models
+from inrcodec.errors import ModelError
+
+HEIGHT, WIDTH, NUM_FRAMES = 45, 81, 5
+HYBRID = ["hnerv", "hnervpp"]
+
+
+def small(name: str, *, with_encoder: bool = True) -> models.Network:
+    config = models.for_budget(name, 8_000, height=HEIGHT, width=WIDTH, num_frames=NUM_FRAMES)
+    torch.manual_seed(0)
+    return models.build(name, config, with_encoder=with_encoder)
+
+
+def inputs_of(network: models.Network, batch: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+    indices = torch.arange(batch)
+    if network.embedding_shape is None:
+        return indices, None
+    generator = torch.Generator().manual_seed(1)
+    return indices, torch.randn(batch, *network.embedding_shape, generator=generator)
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.sampled_from(models.names()), st.integers(16, 130), st.integers(16, 130))
+def test_any_frame_size(name: str, height: int, width: int) -> None:
+    config_class = models.entry(name).config_class
+    variant = dict(models.entry(name).variant)
+    config = config_class.for_base_width(
+        3, height=height, width=width, num_frames=2, num_params=20_000, **variant
+    )
+    network = models.build(name, config)
+    frames = torch.rand(2, 3, height, width)
+    embeddings = None if network.encoder is None else network.embed(frames)
+    if embeddings is not None:
+        assert embeddings.shape[1:] == network.embedding_shape
+    x_hat = network(torch.arange(2), embeddings).detach()
+    assert x_hat.shape == frames.shape
+    assert x_hat.dtype == torch.float32
+    assert 0 <= float(x_hat.min()) <= float(x_hat.max()) <= 1
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_deterministic_and_independent_of_batch_mates(name: str) -> None:
+    network = small(name)
+    indices, embeddings = inputs_of(network, 3)
+    with torch.inference_mode():
+        together = network(indices, embeddings)
+        assert torch.equal(together, network(indices, embeddings))
+        for i in range(3):
+            alone = network(
+                indices[i : i + 1], None if embeddings is None else embeddings[i : i + 1]
+            )
+            assert torch.allclose(alone[0], together[i], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_only_parameters_of_the_decoder_are_stored(name: str) -> None:
+    network = small(name)
+    parameters = dict(network.decoder.named_parameters())
+    assert set(network.decoder.state_dict()) == set(parameters)
+    size = models.count_parameters(network.config)
+    assert size.decoder == sum(parameter.numel() for parameter in parameters.values())
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_decodes_from_replaced_parameters_without_an_encoder(name: str) -> None:
+    network = small(name)
+    indices, embeddings = inputs_of(network, 2)
+    torch.manual_seed(7)
+    bare = models.build(name, network.config, with_encoder=False)
+    assert bare.encoder is None
+    replaced = {f"decoder.{n}": p for n, p in network.decoder.named_parameters()}
+    with torch.no_grad():
+        x_hat = torch.func.functional_call(bare, replaced, (indices, embeddings))
+        assert torch.equal(x_hat, network(indices, embeddings))
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_learns_under_autocast_and_channels_last(name: str) -> None:
+    network = small(name).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    frames = torch.rand(1, 3, 1, 1).expand(2, 3, HEIGHT, WIDTH)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(15):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            embeddings = network.embed(frames) if network.encoder is not None else None
+            x_hat = network(torch.arange(2), embeddings)
+        loss = F.mse_loss(x_hat, frames)
+        optimizer.zero_grad()
+        loss.backward()
+        assert all(p.grad is not None for p in network.decoder.parameters())
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.6 * losses[0]
+
+
+@pytest.mark.parametrize("name", HYBRID)
+def test_embeddings_are_needed(name: str) -> None:
+    with pytest.raises(ModelError, match="none were given"):
+        small(name)(torch.arange(2))
+
+
+@pytest.mark.parametrize("name", ["nerv", "nervpp", "nervpp-repo"])
+def test_index_driven_networks_cannot_embed(name: str) -> None:
+    network = small(name)
+    assert network.embedding_shape is None
+    with pytest.raises(ModelError, match="without an encoder"):
+        network.embed(torch.rand(1, 3, HEIGHT, WIDTH))
+
+
+def test_embed_needs_an_encoder_and_the_right_size() -> None:
+    with pytest.raises(ModelError, match="without an encoder"):
+        small("hnervpp", with_encoder=False).embed(torch.rand(1, 3, HEIGHT, WIDTH))
+    with pytest.raises(ModelError, match="they must be"):
+        small("hnervpp").embed(torch.rand(1, 3, HEIGHT + 1, WIDTH))
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_frames_differ_by_their_index(index: int) -> None:
+    network = small("nerv")
+    with torch.no_grad():
+        assert not torch.equal(network(torch.tensor([index])), network(torch.tensor([4])))
+
+
+def test_positional_encoding_of_nerv_survives_half() -> None:
+    encoding = PositionalEncoding(base=1.25, levels=80, num_frames=4).half()
+    x = encoding(torch.tensor([1]))
+    assert x.shape == (1, 160)
+    assert x.dtype == torch.float32
+    t_pi = torch.tensor(torch.pi / 4)
+    assert torch.allclose(x[0, :2], torch.stack((t_pi.sin(), (1.25 * t_pi).sin())), atol=1e-6)
+    assert torch.allclose(x[0, 80], t_pi.cos(), atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, 5])
+def test_bilinear_by_phases_equals_interpolate(scale: int) -> None:
+    x = torch.randn(2, 3, 4, 7, dtype=torch.float64, requires_grad=True)
+    by_phases = upsample_bilinear_by_phases(x, scale)
+    reference = F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
+    assert torch.allclose(by_phases, reference)
+    weights = torch.randn_like(reference)
+    (gradient,) = torch.autograd.grad((by_phases * weights).sum(), x)
+    (expected,) = torch.autograd.grad((reference * weights).sum(), x)
+    assert torch.allclose(gradient, expected)
+
+
+def test_macs_of_the_default_network_are_few() -> None:
+    """CPU decoding stays cheap: under 25 kMAC a pixel at 640x360 and 300k parameters."""
+    config = models.for_budget("hnervpp", 300_000, height=360, width=640, num_frames=60)
+    assert models.macs_per_frame(config) < 25_000 * 360 * 640
