@@ -110,6 +110,9 @@ def _read_audio(
 ) -> list[AudioStream]:
     if not options.audio:
         return []
+    if options.frames is None:
+        # With the packets before the first frame that prime the audio decoder.
+        return read_audio(path)
     return read_audio(
         path,
         start_seconds=timestamps.first * time_base,

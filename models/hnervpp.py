@@ -4,12 +4,13 @@ HNeRV: arXiv 2304.02633. NeRV++: arXiv 2402.18305. At 360x640, grid 5x9, strides
 
     embedding    (B, 3, 5, 9)      about 128 values a frame
     stem         (B, C, 5, 9)      conv 1x1, GELU
-    stage 1..5   separable residual block; conv 1 3 3 3 3, PixelShuffle(s), GELU; separable
+    stage 1..3   separable residual block; conv 1 3 3, PixelShuffle(s), GELU; separable
                  residual block; plus the input, projected by a 1x1 and upsampled bilinearly
+    stage 4..5   the same, conv 3 3, without the separable blocks
     head         (B, 3, 360, 640)  conv 3x3, tanh to [0, 1]
 
-The last stage leaves its second block out: a depthwise convolution at full resolution costs a
-CPU as much as a whole stage below it and holds almost no parameters.
+The last two stages are plain: depthwise convolutions at and near full resolution cost a CPU as
+much as all that lies below them, hold almost no parameters and slow a fit down.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ class HNeRVPPConfig(HybridConfig):
     """Hyper-parameters of HNeRV++."""
 
     max_kernel_size: int = 3
-    plain_stages: int = 1  # last stages without the separable block after the upsampler
+    plain_stages: int = 2  # last stages that leave the separable blocks out
 
     def check(self) -> None:
         """Check the fields that HNeRV has not."""
         super().check()
-        check_range("plain_stages", self.plain_stages, 0, len(self.strides))
+        check_range("plain_stages", self.plain_stages, 0, 8)
 
     def build(self, *, with_encoder: bool = True) -> HNeRVPP:
         """Build the network."""

@@ -29,6 +29,11 @@ _DEFAULT_LAYOUTS = {
 }
 
 
+_MAX_INT = 2**31 - 1
+_MAX_CHANNELS = 64
+_MAX_SECONDS = 10**8  # three years
+
+
 class AudioMuxer:
     """Feeds audio packets into an output, in step with the video.
 
@@ -88,6 +93,7 @@ def origin_of(first_pts_seconds: Fraction, streams: Sequence[AudioStream]) -> Fr
 def _add_stream(container: OutputContainer, stream: AudioStream, *, target: str) -> AvAudioStream:
     if stream.codec not in CODEC_IDS:
         raise VideoError(f"{target}: audio codec {stream.codec} cannot be muxed")
+    _check(stream, target)
     try:
         with av.open(io.BytesIO(stub_file(stream)), mode="r", format="matroska") as stub:
             template = stub.streams.audio[0]
@@ -111,6 +117,26 @@ def _add_stream(container: OutputContainer, stream: AudioStream, *, target: str)
     if stream.language:
         out.metadata["language"] = stream.language
     return out
+
+
+def _check(stream: AudioStream, target: str) -> None:
+    """Refuse numbers that FFmpeg would not survive: a stream may come from a damaged file."""
+    tick = stream.time_base
+    is_sound = (
+        0 < stream.sample_rate <= _MAX_INT
+        and 0 < stream.channels <= _MAX_CHANNELS
+        and 0 <= stream.bit_rate <= _MAX_INT
+        and 0 < tick.numerator <= _MAX_INT
+        and tick.denominator <= _MAX_INT
+        and all(
+            max(abs(packet.pts), abs(packet.dts)) * tick < _MAX_SECONDS
+            and 0 <= packet.duration <= _MAX_INT
+            and packet.data
+            for packet in stream.packets
+        )
+    )
+    if not is_sound:
+        raise VideoError(f"{target}: damaged {stream.codec} audio: a number is out of range")
 
 
 def _av_packet(source: AudioPacket, time_base: Fraction, origin_seconds: Fraction) -> Packet[Any]:

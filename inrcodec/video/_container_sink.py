@@ -52,9 +52,9 @@ CONTAINERS = {
 class ContainerSink:
     """One video stream and any number of audio streams.
 
-    Time stamps are exact in `.mp4`; `.mkv` and `.webm` count in milliseconds, and start at the first
-    audio packet, which may be some milliseconds before the first frame. PyAV has no way to write a
-    sample aspect ratio beside VP9, which has no place for it itself: `.webm` goes without, and says so.
+    Time stamps are exact in `.mp4`. `.mkv` and `.webm` count in milliseconds, from the first audio
+    packet, which may start some milliseconds before the first frame. VP9 has no place for a sample
+    aspect ratio and PyAV cannot write one beside it: `.webm` goes without, with a warning.
 
     Raises:
         VideoError: the container cannot carry an audio codec.

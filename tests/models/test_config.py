@@ -57,7 +57,7 @@ HOSTILE_FIELDS: list[tuple[str, str, Any]] = [
     ("hnerv", "min_kernel_size", 7),
     ("hnerv", "max_kernel_size", 9),
     ("hnervpp", "plain_stages", -1),
-    ("hnervpp", "plain_stages", 3),
+    ("hnervpp", "plain_stages", 9),
     ("nervpp", "block", "sideways"),
     ("nervpp", "block", b"gated"),
     ("nervpp-repo", "block", "separable"),

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from inrcodec.models._blocks import PositionalEncoding, upsample_bilinear_by_phases
 
 from inrcodec import models
 from inrcodec.errors import ModelError
+from inrcodec.models._blocks import PositionalEncoding, upsample_bilinear_by_phases
 
 HEIGHT, WIDTH, NUM_FRAMES = 45, 81, 5
 HYBRID = ["hnerv", "hnervpp"]

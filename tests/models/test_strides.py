@@ -5,6 +5,7 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from inrcodec.models import choose_strides
 from inrcodec.models._strides import grid_of
 

@@ -178,6 +178,19 @@ def test_stream_of_an_unknown_codec_is_not_muxed(clip: Path, tmp_path: Path, cod
         copy(clip, tmp_path / "out.mkv", audio=audio)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"sample_rate": 0}, {"channels": 70000}, {"time_base": Fraction(0)}, {"bit_rate": 1 << 70}],
+)
+def test_numbers_out_of_range_are_refused(
+    clip: Path, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    audio = [replace(read_audio(clip)[0], **changes)]
+    with pytest.raises(VideoError, match=r"out.mkv: damaged aac audio: a number is out of range"):
+        copy(clip, tmp_path / "out.mkv", audio=audio)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("changes", [{"extradata": b"\x00"}, {"channels": 0}, {"layout": "9.9.9"}])
 def test_damaged_parameters_do_not_crash(
     clip: Path, tmp_path: Path, changes: dict[str, object]
