@@ -52,8 +52,10 @@ def rans_compress(
     if outside.size:
         i = outside[0]
         raise ValueError(f"symbol {symbols[i]} at {i}, must be {lowest[i]} to {highest[i]}")
-    payload: bytes = _ans().RansEncoder().encode_with_indexes(
-        symbols.tolist(), table_indexes.tolist(), *_tables(models)
+    payload: bytes = (
+        _ans()
+        .RansEncoder()
+        .encode_with_indexes(symbols.tolist(), table_indexes.tolist(), *_tables(models))
     )
     return payload
 

@@ -5,10 +5,12 @@ In: an `.inr` file. Out: whatever `VideoWriter` writes, with the audio of the sa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
+
+from torch import Tensor
 
 from inrcodec._decoder import VideoDecoder
 from inrcodec._progress import ProgressBars
@@ -58,7 +60,7 @@ def decode(
     return stop - start
 
 
-def _decoded(decoder, start, stop):  # type: ignore[no-untyped-def]
+def _decoded(decoder: VideoDecoder, start: int, stop: int) -> Iterator[Tensor]:
     for first in range(start, stop, _AT_ONCE):
         yield from decoder[first : min(first + _AT_ONCE, stop)].cpu()
 

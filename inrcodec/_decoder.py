@@ -203,7 +203,9 @@ class VideoDecoder:
         metadata = self.metadata
         begin, end = metadata.begin_stream_seconds, metadata.end_stream_seconds
         if stop_seconds < start_seconds:
-            raise ValueError(f"interval is {start_seconds} s to {stop_seconds} s, must not end first")
+            raise ValueError(
+                f"interval is {start_seconds} s to {stop_seconds} s, must not end first"
+            )
         if not (begin <= start_seconds < end and stop_seconds <= end):
             raise IndexError(
                 f"interval is {start_seconds} s to {stop_seconds} s, must be within {begin} s to "

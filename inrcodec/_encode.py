@@ -22,7 +22,7 @@ from inrcodec._session import Session
 from inrcodec._source import Source, SourceOptions, read_source
 from inrcodec.bitstream import pack_audio, write_atomically
 from inrcodec.errors import RateError, VideoError
-from inrcodec.fitting import FitConfig, recipe_config, resolve_device, resolve_precision
+from inrcodec.fitting import recipe_config, resolve_device, resolve_precision
 from inrcodec.metrics import ms_ssim, psnr_db
 from inrcodec.models import count_parameters, entry, macs_per_frame
 from inrcodec.video import RawVideoFormat

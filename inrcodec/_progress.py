@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from tqdm import tqdm
 
@@ -24,9 +24,9 @@ class ProgressBars:
         """Return `items`, counted by a bar as they are taken."""
         return tqdm(items, desc=stage, total=total, unit="frame", disable=not self.enabled)
 
-    def fit(self, stage: str, bpp: float) -> tuple[Callable[[FitProgress], None], tqdm[None]]:
+    def fit(self, stage: str, bpp: float) -> tuple[Callable[[FitProgress], None], tqdm[NoReturn]]:
         """Return what `fit` reports to, and its bar, to be closed by the caller."""
-        bar: tqdm[None] = tqdm(
+        bar: tqdm[NoReturn] = tqdm(
             desc=stage, total=1.0, bar_format=_FIT_FORMAT, disable=not self.enabled
         )
 

@@ -169,7 +169,8 @@ def _fit(
         )
     if result is None:
         raise Interrupted(
-            f"interrupted; {session.path} keeps what was done: go on with the same call and --resume"
+            f"interrupted; {session.path} keeps what was done: "
+            "go on with the same call and --resume"
         )
     session.finish(key, _storable(result))
     return result
@@ -231,4 +232,3 @@ def _storable(result: FitResult) -> dict[str, Any]:
 def _restore(stored: dict[str, Any]) -> FitResult:
     tensors = [tensor.numpy() for tensor in stored["tensors"]]
     return FitResult(**{**stored, "tensors": tensors})
-

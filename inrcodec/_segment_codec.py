@@ -6,7 +6,6 @@ computes any frames, uint8 RGB, in fp32 unless told otherwise.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -55,11 +54,12 @@ class SegmentDecoder:
             for name, tensor, shape in zip(names, tensors, shapes, strict=False)
         }
         network.decoder.load_state_dict(decoder, assign=True)
-        self.network: Network = network.to(device, memory_format=torch.channels_last).eval()
+        self.network: Network = network.to(device).to(memory_format=torch.channels_last)
         self.embeddings: Tensor | None = None
         if network.embedding_shape is not None:
-            shape = (config.num_frames, *network.embedding_shape)
-            self.embeddings = tensors[-1].reshape(shape).to(device)
+            _, rows, columns = network.embedding_shape
+            channels = [t.reshape(-1, rows, columns) for t in tensors[len(decoder) :]]
+            self.embeddings = torch.stack(channels, 1).to(device)  # (N, C, h, w)
         self.batch_size = _batch_size(config)
 
     @torch.inference_mode()
@@ -77,16 +77,20 @@ class SegmentDecoder:
 
 
 def tensor_layout(config: NetworkConfig) -> tuple[list[str], list[int], list[int]]:
-    """Return names and sizes of the stored tensors, and how many each rANS payload holds."""
+    """Return names and sizes of the stored tensors, and how many each rANS payload holds.
+
+    They are the decoder's parameters, then the channels of the embeddings.
+    """
     with torch.device("meta"):
         decoder = config.build(with_encoder=False).decoder
     names = [name for name, _ in decoder.named_parameters()]
     sizes = [parameter.numel() for parameter in decoder.parameters()]
     groups = [len(names)]
     if config.embedding_shape is not None:
-        names.append("embeddings")
-        sizes.append(math.prod(config.embedding_shape) * config.num_frames)
-        groups.append(1)
+        channels, rows, columns = config.embedding_shape
+        names += [f"embeddings.{i}" for i in range(channels)]
+        sizes += [config.num_frames * rows * columns] * channels
+        groups.append(channels)
     return names, sizes, groups
 
 

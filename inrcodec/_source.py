@@ -95,9 +95,7 @@ def read_source(
     return Source(frames, timestamps, metadata, audio)
 
 
-def _expected_frames(
-    metadata: VideoMetadata, wanted: tuple[int, int | None] | None
-) -> int | None:
+def _expected_frames(metadata: VideoMetadata, wanted: tuple[int, int | None] | None) -> int | None:
     total = metadata.num_frames_from_header
     if wanted is None:
         return total

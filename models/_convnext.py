@@ -15,22 +15,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["ConvNeXtEncoder"]
+__all__ = ["ConvNeXtEncoder", "encoder_strides"]
 
 _WIDTH = 64
 _EXPANSION = 4
 _LAYER_SCALE = 1e-6
 _EPS = 1e-6
+_FIRST_STRIDE = 5  # HNeRV's
 
 
 class ConvNeXtEncoder(nn.Sequential):
-    """Downsample by `strides` to `out_channels`; 306,160 parameters at 5 4 4 2 2 and 16."""
+    """Undo the decoder's `strides`, to `out_channels`: 306,160 parameters at 5 4 4 2 2 and 16."""
 
     def __init__(self, strides: Sequence[int], *, out_channels: int) -> None:
         super().__init__()
         in_channels = 3
-        for i, stride in enumerate(strides):
-            channels = out_channels if i == len(strides) - 1 else _WIDTH
+        steps = encoder_strides(strides)
+        for i, stride in enumerate(steps):
+            channels = out_channels if i == len(steps) - 1 else _WIDTH
             downsample = nn.Conv2d(in_channels, channels, stride, stride=stride)
             if i == 0:
                 self.extend((downsample, _ChannelNorm(channels)))
@@ -39,6 +41,23 @@ class ConvNeXtEncoder(nn.Sequential):
             self.append(_ConvNeXtBlock(channels))
             in_channels = channels
         self.apply(_init_weights)
+
+
+def encoder_strides(strides: Sequence[int]) -> tuple[int, ...]:
+    """Downsampling that undoes the decoder's `strides`, the first of them at least HNeRV's 5.
+
+    The blocks after the first downsampling see the most pixels: behind a stride of 3 they would
+    cost more than the whole decoder. So the first strides are merged until their product is 5.
+
+    >>> encoder_strides((5, 4, 4, 2, 2))
+    (5, 4, 4, 2, 2)
+    >>> encoder_strides((3, 3, 2, 2, 2))
+    (9, 2, 2, 2)
+    """
+    first, *rest = strides
+    while rest and first < _FIRST_STRIDE:
+        first *= rest.pop(0)
+    return (first, *rest)
 
 
 class _ChannelNorm(nn.LayerNorm):

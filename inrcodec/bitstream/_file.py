@@ -64,7 +64,7 @@ class InrFile:
         if isinstance(source, bytes):
             self._file, self.name = io.BytesIO(source), "<bytes>"
         else:
-            self._file, self.name = open(source, "rb"), str(source)
+            self._file, self.name = io.BufferedReader(io.FileIO(source)), str(source)
         try:
             self.num_bytes = self._file.seek(0, os.SEEK_END)
             self._file.seek(0)

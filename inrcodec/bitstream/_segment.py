@@ -6,6 +6,7 @@ Names, order and shapes of the tensors are not stored: the header's network impl
 
 from __future__ import annotations
 
+import itertools
 import math
 import struct
 from collections.abc import Sequence
@@ -157,7 +158,7 @@ def _read_model(reader: ByteReader) -> MixtureModel:
 
 def _spans(groups: Sequence[int]) -> list[tuple[int, int]]:
     ends = np.cumsum([0, *groups]).tolist()
-    return list(zip(ends, ends[1:], strict=False))
+    return list(itertools.pairwise(ends))
 
 
 def _most_symbols(payload_bytes: int) -> int:
@@ -170,7 +171,7 @@ def _choose_tables(
     """Fit the tables; neighbours in spread share one while that makes the file smaller."""
     order = sorted(range(len(tensors)), key=lambda i: float(np.abs(tensors[i]).mean()))
     clusters = [_Cluster([i], tensors[i]) for i in order]
-    savings = [a.saving(b) for a, b in zip(clusters, clusters[1:], strict=False)]
+    savings = [a.saving(b) for a, b in itertools.pairwise(clusters)]
     while savings and max(savings) > 0:
         at = savings.index(max(savings))
         clusters[at : at + 2] = [clusters[at].merged(clusters[at + 1])]

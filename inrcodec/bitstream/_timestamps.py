@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ class TimeStamps:
         """
         if not pts:
             raise ValueError("pts is empty, must hold one time stamp or more")
-        durations = [b - a for a, b in zip(pts, pts[1:], strict=False)] + [last_duration]
+        durations = [b - a for a, b in pairwise(pts)] + [last_duration]
         if min(durations) <= 0:
             at = next(i for i, d in enumerate(durations) if d <= 0)
             raise ValueError(f"frame {at} lasts {durations[at]}, time stamps must increase")

@@ -27,7 +27,7 @@ def add_commands(commands: Any) -> None:
     parser.set_defaults(run=run)
 
     rate = parser.add_argument_group("rate, one of (default: the preset's bpp)")
-    rate = rate.add_mutually_exclusive_group()  # type: ignore[assignment]
+    rate = rate.add_mutually_exclusive_group()
     rate.add_argument(
         "--bpp", type=p.positive_float, metavar="X", help="bits per pixel, audio excluded"
     )
@@ -44,7 +44,7 @@ def add_commands(commands: Any) -> None:
         help="the smallest file found that reaches it (fits up to 4 times)",
     )
     budget = parser.add_argument_group("budget, one of (default: the preset's epochs)")
-    budget = budget.add_mutually_exclusive_group()  # type: ignore[assignment]
+    budget = budget.add_mutually_exclusive_group()
     budget.add_argument("--epochs", type=p.positive_int, metavar="N", help="visits of every frame")
     budget.add_argument(
         "--time", type=p.seconds, metavar="T", help="bound of the whole encode: 90s, 10m"
@@ -65,7 +65,7 @@ def add_commands(commands: Any) -> None:
         metavar="N",
         help="cut longer clips into segments of at most N frames (default 600)",
     )
-    p.add_device(fit)  # type: ignore[arg-type]
+    p.add_device(fit)
     fit.add_argument("--seed", type=int, default=0, metavar="N", help="default 0")
     fit.add_argument(
         "--resume", action="store_true", help="go on from the checkpoint of an interrupted encode"
@@ -90,9 +90,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError("--pix-fmt and --fps go with --video-size, for a raw .yuv")
     from inrcodec import encode
 
-    settings = {} if arguments.segment_frames is None else {
-        "segment_frames": arguments.segment_frames
-    }
+    settings = (
+        {} if arguments.segment_frames is None else {"segment_frames": arguments.segment_frames}
+    )
     report = encode(
         arguments.source,
         arguments.output,

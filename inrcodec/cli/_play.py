@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import subprocess
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from inrcodec.cli import _parser as p
 
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         decode(
             arguments.input,
-            process.stdin,
+            cast(BinaryIO, process.stdin),
             frames=arguments.frames,
             device=arguments.device,
             precision=arguments.precision,

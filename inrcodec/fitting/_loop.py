@@ -32,6 +32,7 @@ _SAVE_SECONDS = 30.0
 _MSE_DECAY = 0.98
 # How often, within its phase, the quantiser's step is adapted to the weights' drift.
 _RATE_UPDATES = 8
+_SENSITIVITY_FRAMES = 4
 _FRAMES_ON_DEVICE_BYTES = 8 << 30
 
 
@@ -55,16 +56,6 @@ class FitResult:
     global_step: float  # the one that the last steps went through
     steps: int
     seconds: float
-
-
-class _Stopwatch:
-    """Seconds of this fit, those before a resume included."""
-
-    def __init__(self, earlier: float) -> None:
-        self.start = time.perf_counter() - earlier
-
-    def seconds(self) -> float:
-        return time.perf_counter() - self.start
 
 
 def fit(
@@ -95,102 +86,167 @@ def fit(
     Raises:
         InrcodecError: the loss is no longer finite.
     """
-    network = network.to(device=device, memory_format=torch.channels_last)
-    frames = _place(frames, device)
-    optimizer = torch.optim.Adam(
-        network.parameters(), lr=config.learning_rate, betas=config.betas, fused=True
-    )
-    quantizer = Quantizer()
-    steps, rate_updates, clock = 0, 0, _Stopwatch(0.0)
-    shape = network.embedding_shape
-    latest_embeddings = None if shape is None else torch.zeros(len(frames), *shape, device=device)
+    run = _Fit(frames, network, config, num_bytes=num_bytes, device=device)
     if state is not None:
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-        quantizer.load_state(state["quantizer"])
-        steps, rate_updates = state["steps"], state["rate_updates"]
-        clock = _Stopwatch(state["seconds"])
-        if latest_embeddings is not None:
-            latest_embeddings.copy_(state["embeddings"])
-
-    loss_of = LOSSES[config.loss]
-    dtype = resolve_precision(config.precision, device)
-    order = _FrameOrder(len(frames), config.batch_size, config.seed)
-    quantized_from = 1 - config.qat_fraction
-    mse = torch.zeros((), device=device)
-    saved_at = logged_at = clock.seconds()
-
-    while (progress := _progress(config, steps, order.steps_per_epoch, clock)) < 1:
-        # Rate: when the quantised phase begins and now and then in it, meet the wished bytes.
-        due = quantized_from + (1 - quantized_from) * rate_updates / _RATE_UPDATES
-        if progress >= due and rate_updates < _RATE_UPDATES and config.qat_fraction > 0:
-            if rate_updates == 0:
-                _allocate(quantizer, network, frames, config.seed)
-                latest_embeddings = embed_all(network, frames)
-            quantizer.meet(stored_tensors(network, latest_embeddings), num_bytes)
-            rate_updates += 1
-
-        factor = learning_rate_factor(
-            progress, warmup=config.warmup, final_factor=config.final_factor
-        )
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * factor
-
-        indices = order.batch(steps)
-        x = frame_batch(frames, indices, device)  # (B, 3, H, W) in [0, 1]
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            embeddings = network.embed(x) if network.encoder is not None else None
-            weights = {}
-            if quantizer.ready:
-                weights = quantizer.decoder_weights(network)
-                embeddings = None if embeddings is None else quantizer.embeddings(embeddings)
-            x_hat = functional_call(network, weights, (indices.to(device), embeddings))
-        loss = loss_of(x_hat, x)
-
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if config.gradient_clip:
-            torch.nn.utils.clip_grad_norm_(network.parameters(), config.gradient_clip)
-        optimizer.step()
-        steps += 1
-
-        with torch.no_grad():
-            if latest_embeddings is not None and embeddings is not None:
-                latest_embeddings[indices.to(device)] = embeddings.detach().float()
-            batch_mse = torch.mean((x_hat.detach().float() - x) ** 2)
-            mse = batch_mse if steps == 1 else mse + (1 - _MSE_DECAY) * (batch_mse - mse)
-
-        now = clock.seconds()
+        run.load_state(state)
+    saved_at = logged_at = run.seconds()
+    while (progress := run.progress()) < 1:
+        run.meet_rate(progress)
+        run.set_learning_rate(progress)
+        run.step()
+        now = run.seconds()
         if now - logged_at > _LOG_SECONDS:
             logged_at = now
-            if not bool(torch.isfinite(mse)):
-                raise InrcodecError(f"the fit diverged at step {steps}: lower the learning rate")
-            psnr_db = float(psnr_of_mse(mse))
-            seen = order.frames_seen(steps)
-            on_progress(FitProgress(progress, steps, seen, psnr_db, quantizer.ready))
-        interrupted = interrupt is not None and interrupt.requested
-        if interrupted or now - saved_at > _SAVE_SECONDS:
+            on_progress(run.report(progress))
+        if interrupt is not None and interrupt.requested:
+            save(run.state())
+            return None
+        if now - saved_at > _SAVE_SECONDS:
             saved_at = now
-            save(
-                {
-                    "network": network.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "quantizer": quantizer.state(),
-                    "embeddings": latest_embeddings,
-                    "steps": steps,
-                    "rate_updates": rate_updates,
-                    "seconds": now,
-                }
-            )
-            if interrupted:
-                return None
+            save(run.state())
+    return run.result()
 
-    embeddings = embed_all(network, frames)
-    tensors = stored_tensors(network, embeddings)
-    if not quantizer.ready:
-        _allocate(quantizer, network, frames, config.seed)
-        quantizer.meet(tensors, num_bytes)
-    return FitResult(tensors, quantizer.step_codes, quantizer.global_step, steps, clock.seconds())
+
+class _Fit:
+    """A running fit: what changes from step to step, and the parts of a step."""
+
+    def __init__(
+        self,
+        frames: Tensor,
+        network: Network,
+        config: FitConfig,
+        *,
+        num_bytes: float,
+        device: torch.device,
+    ) -> None:
+        self.config = config
+        self.num_bytes = num_bytes
+        self.device = device
+        self.network = network.to(device).to(memory_format=torch.channels_last)
+        self.frames = _place(frames, device)
+        self.order = FrameOrder(len(frames), config.batch_size, config.seed)
+        self.optimizer = torch.optim.Adam(
+            network.parameters(), lr=config.learning_rate, betas=config.betas, fused=True
+        )
+        self.quantizer = Quantizer()
+        self.dtype = resolve_precision(config.precision, device)
+        self.steps = 0
+        self.rate_updates = 0
+        self.started = time.perf_counter()
+        self.mse = torch.zeros((), device=device)
+        shape = network.embedding_shape
+        # As last computed: exact ones would take another pass over all frames.
+        self.embeddings = None if shape is None else torch.zeros(len(frames), *shape, device=device)
+
+    def seconds(self) -> float:
+        """Seconds of this fit, those before a resume included."""
+        return time.perf_counter() - self.started
+
+    def progress(self) -> float:
+        """Used part of the budget."""
+        if self.config.seconds is not None:
+            return self.seconds() / self.config.seconds
+        assert self.config.epochs is not None  # FitConfig admits no third way
+        return self.steps / (self.config.epochs * self.order.steps_per_epoch)
+
+    def meet_rate(self, progress: float) -> None:
+        """When the quantised phase begins, and now and then in it, meet the wished bytes."""
+        phase = self.config.qat_fraction
+        due = 1 - phase + phase * self.rate_updates / _RATE_UPDATES
+        if phase == 0 or progress < due or self.rate_updates == _RATE_UPDATES:
+            return
+        if self.rate_updates == 0:
+            self._allocate()
+            self.embeddings = embed_all(self.network, self.frames)
+        self.quantizer.meet(stored_tensors(self.network, self.embeddings), self.num_bytes)
+        self.rate_updates += 1
+
+    def set_learning_rate(self, progress: float) -> None:
+        """Follow the schedule."""
+        factor = learning_rate_factor(
+            progress, warmup=self.config.warmup, final_factor=self.config.final_factor
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * factor
+
+    def step(self) -> None:
+        """Forward, backward, and a step of the optimiser on the next batch."""
+        indices = self.order.batch(self.steps)
+        x = frame_batch(self.frames, indices, self.device)  # (B, 3, H, W) in [0, 1]
+        indices = indices.to(self.device)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            embeddings = self.network.embed(x) if self.network.encoder is not None else None
+            weights = {}
+            if self.quantizer.ready:
+                weights = self.quantizer.decoder_weights(self.network)
+                if embeddings is not None:
+                    embeddings = self.quantizer.embeddings(embeddings)
+            x_hat = functional_call(self.network, weights, (indices, embeddings))
+        loss = LOSSES[self.config.loss](x_hat, x)
+
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        if self.config.gradient_clip:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
+        self.optimizer.step()
+
+        with torch.no_grad():
+            if self.embeddings is not None and embeddings is not None:
+                self.embeddings[indices] = embeddings.float()
+            mse = torch.mean((x_hat.float() - x) ** 2)
+            self.mse = mse if self.steps == 0 else self.mse + (1 - _MSE_DECAY) * (mse - self.mse)
+        self.steps += 1
+
+    def report(self, progress: float) -> FitProgress:
+        """Say how far the fit is."""
+        if not bool(torch.isfinite(self.mse)):
+            raise InrcodecError(f"the fit diverged at step {self.steps}: lower the learning rate")
+        psnr_db = float(psnr_of_mse(self.mse))
+        seen = self.order.frames_seen(self.steps)
+        return FitProgress(progress, self.steps, seen, psnr_db, self.quantizer.ready)
+
+    def result(self) -> FitResult:
+        """Return what the file will store; what was not fitted through the quantiser meets it."""
+        tensors = stored_tensors(self.network, embed_all(self.network, self.frames))
+        if not self.quantizer.ready:
+            self._allocate()
+            self.quantizer.meet(tensors, self.num_bytes)
+        quantizer = self.quantizer
+        return FitResult(
+            tensors, quantizer.step_codes, quantizer.global_step, self.steps, self.seconds()
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint needs."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "quantizer": self.quantizer.state(),
+            "embeddings": self.embeddings,
+            "mse": self.mse,
+            "steps": self.steps,
+            "rate_updates": self.rate_updates,
+            "seconds": self.seconds(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from `state()`."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.quantizer.load_state(state["quantizer"])
+        if self.embeddings is not None:
+            self.embeddings.copy_(state["embeddings"])
+        self.mse = state["mse"].to(self.device)
+        self.steps, self.rate_updates = state["steps"], state["rate_updates"]
+        self.started = time.perf_counter() - state["seconds"]
+
+    def _allocate(self) -> None:
+        count = min(_SENSITIVITY_FRAMES, len(self.frames))
+        indices = torch.linspace(0, len(self.frames) - 1, count).long()
+        batch = frame_batch(self.frames, indices, self.device)
+        self.quantizer.allocate(
+            self.network, batch, indices, num_frames=len(self.frames), seed=self.config.seed
+        )
 
 
 def frame_batch(frames: Tensor, indices: Tensor, device: torch.device) -> Tensor:
@@ -212,7 +268,7 @@ def embed_all(network: Network, frames: Tensor) -> Tensor | None:
     return torch.cat(parts)
 
 
-class _FrameOrder:
+class FrameOrder:
     """Which frames a step sees: a shuffle of all of them every epoch, from the seed alone."""
 
     def __init__(self, num_frames: int, batch_size: int, seed: int) -> None:
@@ -236,22 +292,8 @@ class _FrameOrder:
         return epochs * self.num_frames + min(position * self.batch_size, self.num_frames)
 
 
-def _progress(config: FitConfig, steps: int, steps_per_epoch: int, clock: _Stopwatch) -> float:
-    if config.epochs is not None:
-        return steps / (config.epochs * steps_per_epoch)
-    assert config.seconds is not None  # FitConfig admits no third way
-    return clock.seconds() / config.seconds
-
-
 def _place(frames: Tensor, device: torch.device) -> Tensor:
     """Keep the whole segment on the device when it is small enough for that."""
     if device.type == "cuda" and frames.numel() <= _FRAMES_ON_DEVICE_BYTES:
         return frames.to(device)
     return frames
-
-
-def _allocate(quantizer: Quantizer, network: Network, frames: Tensor, seed: int) -> None:
-    device = next(network.parameters()).device
-    indices = torch.linspace(0, len(frames) - 1, min(4, len(frames))).long()
-    batch = frame_batch(frames, indices, device)
-    quantizer.allocate(network, batch, num_frames=len(frames), seed=seed)

@@ -27,7 +27,7 @@ from inrcodec.quantization import (
 
 @dataclass
 class Quantizer:
-    """Steps of every stored tensor: the decoder's parameters in order, then the embeddings."""
+    """Steps of every stored tensor: the decoder's parameters, then the embeddings' channels."""
 
     step_codes: list[int] = field(default_factory=list)
     global_step: float = 0.0
@@ -38,25 +38,33 @@ class Quantizer:
         """Whether steps have been chosen."""
         return bool(self.steps)
 
-    def allocate(self, network: Network, frames: Tensor, *, num_frames: int, seed: int) -> None:
-        """Choose the step codes by the sensitivity of `frames`, `(B, 3, H, W)`, to each tensor."""
+    def allocate(
+        self, network: Network, frames: Tensor, indices: Tensor, *, num_frames: int, seed: int
+    ) -> None:
+        """Choose the step codes by the sensitivity of some of the `num_frames` frames.
+
+        Args:
+            network: as fitted so far.
+            frames: `(B, 3, H, W)` float in [0, 1].
+            indices: `(B,)` which frames those are.
+            num_frames: of the segment.
+            seed: of the random projections.
+        """
         parameters = list(network.decoder.parameters())
-        tensors: list[Tensor] = list(parameters)
-        indices = torch.linspace(0, num_frames - 1, len(frames), device=frames.device).long()
-        embeddings = None
+        channels: list[Tensor] = []  # each (B, h, w)
         if network.encoder is not None:
-            embeddings = network.embed(frames).detach().float().requires_grad_()
-            tensors.append(embeddings)
+            embeddings = network.embed(frames).detach().float()
+            channels = [channel.requires_grad_() for channel in embeddings.unbind(1)]
+        indices = indices.to(frames.device)
         sensitivities = output_sensitivity(
-            lambda: network(indices, embeddings),
-            tensors,
+            lambda: network(indices, torch.stack(channels, 1) if channels else None),
+            [*parameters, *channels],
             generator=torch.Generator().manual_seed(seed),
         )
         # A weight disturbs every frame, an embedding the one it belongs to.
-        shares = [1 / len(frames)] * len(parameters) + [1 / num_frames] * (embeddings is not None)
+        shares = [1 / len(frames)] * len(parameters) + [1 / num_frames] * len(channels)
         sizes = [p.numel() for p in parameters]
-        if embeddings is not None:
-            sizes.append(embeddings[0].numel() * num_frames)
+        sizes += [channel[0].numel() * num_frames for channel in channels]
         self.step_codes = allocate_step_codes(
             [s * share for s, share in zip(sensitivities, shares, strict=True)], sizes
         )
@@ -76,8 +84,10 @@ class Quantizer:
         }
 
     def embeddings(self, embeddings: Tensor) -> Tensor:
-        """Embeddings `(B, C, h, w)`, quantised."""
-        return fake_quantize(embeddings.float(), self.steps[-1])
+        """Embeddings `(B, C, h, w)`, quantised, each channel by its own step."""
+        channels = embeddings.shape[1]
+        steps = torch.tensor(self.steps[-channels:], device=embeddings.device)
+        return fake_quantize(embeddings.float(), steps.view(1, channels, 1, 1))
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs."""
@@ -90,8 +100,10 @@ class Quantizer:
 
 
 def stored_tensors(network: Network, embeddings: Tensor | None) -> list[NDArray[np.float32]]:
-    """Flat float32 copies of what a file stores: the decoder's parameters, then embeddings."""
+    """Flat float32 copies of what a file stores: the decoder's parameters, then the channels of
+    the embeddings `(N, C, h, w)`.
+    """
     tensors = [p.detach() for p in network.decoder.parameters()]
     if embeddings is not None:
-        tensors.append(embeddings.detach())
+        tensors += embeddings.detach().unbind(1)
     return [t.contiguous().flatten().float().cpu().numpy() for t in tensors]

@@ -50,12 +50,14 @@ def step_size(global_step: float, code: int) -> np.float32:
     >>> float(step_size(0.5, -8))
     0.25
     """
-    return np.ldexp(np.float32(global_step) * np.float32(_OCTAVE[code % 8]), code // 8)
+    mantissa = np.float32(global_step) * np.float32(_OCTAVE[code % 8])
+    return np.float32(np.ldexp(mantissa, code // 8))
 
 
 def quantize(weights: NDArray[np.float32], step: np.float32) -> NDArray[np.int32]:
     """Round `weights / step` to the nearest integers, clipped to `+-MAX_SYMBOL`."""
-    return np.clip(np.rint(weights / step), -MAX_SYMBOL, MAX_SYMBOL).astype(np.int32)
+    rounded: NDArray[np.float32] = np.rint(weights / step)
+    return rounded.clip(-MAX_SYMBOL, MAX_SYMBOL).astype(np.int32)
 
 
 def dequantize(symbols: NDArray[np.int32], step: np.float32) -> NDArray[np.float32]:
@@ -63,11 +65,11 @@ def dequantize(symbols: NDArray[np.int32], step: np.float32) -> NDArray[np.float
     return symbols.astype(np.float32) * step
 
 
-def fake_quantize(weights: torch.Tensor, step: float) -> torch.Tensor:
+def fake_quantize(weights: torch.Tensor, step: float | torch.Tensor) -> torch.Tensor:
     """Quantise and dequantise `weights`; the gradient passes straight through.
 
     The straight-through estimator (Bengio et al. 2013, arXiv 1308.3432) of quantisation-aware
-    training; `weights` may have any shape.
+    training; `weights` may have any shape, and `step` one that broadcasts to it.
     """
     rounded = torch.clamp(torch.round(weights / step), -MAX_SYMBOL, MAX_SYMBOL) * step
     return weights + (rounded - weights).detach()
