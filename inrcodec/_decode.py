@@ -74,7 +74,9 @@ def _check_range(frames: tuple[int, int | None] | None, num_frames: int) -> tupl
 
 
 def _overlapping(decoder: VideoDecoder, start: int, stop: int) -> list[AudioStream]:
-    """Return the audio of the frames' interval."""
+    """Return the audio of the frames' interval; of all frames, all of it."""
+    if (start, stop) == (0, len(decoder)):
+        return decoder.audio()
     base = decoder.header.time_base
     begin = decoder.pts_of(start)[0] * base
     end = sum(decoder.pts_of(stop - 1)) * base

@@ -14,6 +14,7 @@ from inrcodec.errors import RateError
 MAX_ROUNDS = 4
 _DB_A_DOUBLING = 2.5  # what twice the bytes are worth, nearly
 _MAX_STEP = 4.0
+_MAX_SIZES = 16
 _CLOSE = 1.12  # sizes nearer than this are not worth another fit
 _RECODES = 5
 _COARSEST = 0.6  # of the bytes that the fit was made for
@@ -40,8 +41,16 @@ def search_quality(
     best: EncodedVideo | None = None
     reached = (-math.inf, 0)
     too_small, enough = 0.0, math.inf
-    for round_index in range(MAX_ROUNDS):
-        encoded = encode(round_index, num_bytes)
+    round_index = 0
+    for _ in range(_MAX_SIZES):
+        try:
+            encoded = encode(round_index, num_bytes)
+        except RateError:
+            # No network is so small: nothing was fitted, so this is no round.
+            too_small = max(too_small, num_bytes)
+            num_bytes = _next_size(num_bytes, math.inf, too_small, enough)
+            continue
+        round_index += 1
         found_db = psnr_db(encoded)
         reached = max(reached, (found_db, encoded.video_bytes))
         if found_db >= goal_db:
@@ -51,20 +60,20 @@ def search_quality(
                 best = encoded
         else:
             too_small = max(too_small, num_bytes)
-        if enough <= _CLOSE * too_small:
+        if enough <= _CLOSE * too_small or round_index == MAX_ROUNDS:
             break
         num_bytes = _next_size(num_bytes, goal_db - found_db, too_small, enough)
     if best is None:
         raise RateError(
             f"PSNR {goal_db} dB was not reached: {reached[0]:.2f} dB at {reached[1]} bytes is the "
-            f"best of {MAX_ROUNDS} fits; allow more time or epochs"
+            f"best of {round_index} fits; allow more time or epochs"
         )
     return best
 
 
 def _next_size(num_bytes: int, missing_db: float, too_small: float, enough: float) -> int:
-    step = 2 ** (missing_db / _DB_A_DOUBLING)
-    step = min(max(step, 1 / _MAX_STEP), _MAX_STEP)
+    octaves = math.log2(_MAX_STEP)
+    step = 2 ** min(max(missing_db / _DB_A_DOUBLING, -octaves), octaves)
     step = max(step, _CLOSE) if missing_db > 0 else min(step, 1 / _CLOSE)
     size = num_bytes * step
     if not too_small < size < enough:
@@ -80,7 +89,10 @@ def _coarsen(
     low, high = _COARSEST, 1.0
     for _ in range(_RECODES):
         middle = (low + high) / 2
-        candidate = encoded.recode(int(full_bytes * middle))
+        try:
+            candidate = encoded.recode(int(full_bytes * middle))
+        except RateError:
+            break
         if psnr_db(candidate) >= goal_db:
             high, encoded = middle, candidate
         else:

@@ -45,7 +45,7 @@ class SegmentDecoder:
         self.device = device
         self.dtype = PRECISIONS[precision]
         tensors = [torch.from_numpy(w) for w in quantized.weights()]
-        with torch.device("meta"):
+        with torch.random.fork_rng(devices=[]):
             network = config.build(with_encoder=False)
         names = list(network.decoder.state_dict())
         shapes = [p.shape for p in network.decoder.state_dict().values()]
@@ -53,7 +53,7 @@ class SegmentDecoder:
             name: tensor.reshape(shape)
             for name, tensor, shape in zip(names, tensors, shapes, strict=False)
         }
-        network.decoder.load_state_dict(decoder, assign=True)
+        network.decoder.load_state_dict(decoder)
         self.network: Network = network.to(device).to(memory_format=torch.channels_last)
         self.embeddings: Tensor | None = None
         if network.embedding_shape is not None:

@@ -25,6 +25,7 @@ from inrcodec.models import Network, NetworkConfig, build, count_parameters, for
 from inrcodec.quantization import (
     QuantizedTensors,
     admissible_step_codes,
+    finest_global_step,
     quantize,
     step_size,
 )
@@ -34,6 +35,7 @@ _SIDE_BYTES_A_TENSOR = 4
 _SIDE_BYTES = 60
 _MIN_PARAMETERS = 1000
 _TOLERANCE = 0.985
+_AIM = 0.993
 _MAX_ADJUSTMENTS = 24
 
 
@@ -124,8 +126,9 @@ def code_segment(config: NetworkConfig, fit: FitResult, num_bytes: int) -> bytes
             coded[log_step] = _pack(fit.tensors, fit.step_codes, 2.0**log_step, groups)
         return coded[log_step]
 
+    finest = math.log2(finest_global_step(fit.tensors))
     too_fine, coarse = -math.inf, math.inf  # log steps known to take too many, or few enough bytes
-    log_step = math.log2(fit.global_step)
+    log_step = max(math.log2(fit.global_step), finest)
     for _ in range(_MAX_ADJUSTMENTS):
         size = len(at(log_step))
         if size <= num_bytes:
@@ -134,7 +137,7 @@ def code_segment(config: NetworkConfig, fit: FitResult, num_bytes: int) -> bytes
                 break
         else:
             too_fine = max(too_fine, log_step)
-        guess = log_step + 8 * (size - 0.993 * num_bytes) / num_symbols
+        guess = max(log_step + 8 * (size - _AIM * num_bytes) / num_symbols, finest)
         if not too_fine < guess < coarse or not math.isfinite(guess):
             guess = (too_fine + coarse) / 2
         if abs(guess - log_step) < 1e-5:

@@ -15,7 +15,7 @@ from itertools import combinations_with_replacement
 __all__ = ["choose_strides", "grid_of", "product_of"]
 
 _FACTORS = (5, 4, 3, 2)
-_CELLS_WEIGHT = 0.01  # padding that one octave away from the wished number of cells is worth
+_CELLS_WEIGHT = 0.02  # padding that one octave away from the wished number of cells is worth
 _AVOID_PADDING = 0.15  # more padding than this is taken only when there is no other way
 _MIN_PRODUCT = 2
 

@@ -11,6 +11,7 @@ import io
 import os
 import struct
 import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -65,12 +66,14 @@ class InrFile:
             self._file, self.name = io.BytesIO(source), "<bytes>"
         else:
             self._file, self.name = io.BufferedReader(io.FileIO(source)), str(source)
+        # Closed also when the last reference goes: a decoder is often used without `with`.
+        self._closer = weakref.finalize(self, self._file.close)
         try:
             self.num_bytes = self._file.seek(0, os.SEEK_END)
             self._file.seek(0)
             self._read_front()
         except BitstreamError as exc:
-            self._file.close()
+            self.close()
             raise BitstreamError(f"{self.name}: {exc}") from exc
 
     def segment(self, index: int) -> bytes:
@@ -99,7 +102,7 @@ class InrFile:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self._closer()
 
     def __enter__(self) -> InrFile:
         return self

@@ -119,6 +119,7 @@ class _Fit:
         num_bytes: float,
         device: torch.device,
     ) -> None:
+        self.started = time.perf_counter()
         self.config = config
         self.num_bytes = num_bytes
         self.device = device
@@ -132,7 +133,6 @@ class _Fit:
         self.dtype = resolve_precision(config.precision, device)
         self.steps = 0
         self.rate_updates = 0
-        self.started = time.perf_counter()
         self.mse = torch.zeros((), device=device)
         shape = network.embedding_shape
         # As last computed: exact ones would take another pass over all frames.

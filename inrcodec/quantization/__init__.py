@@ -4,6 +4,7 @@ from inrcodec.quantization._allocation import allocate_step_codes, output_sensit
 from inrcodec.quantization._rate import (
     admissible_step_codes,
     estimate_bytes,
+    finest_global_step,
     solve_global_step,
 )
 from inrcodec.quantization._uniform import (
@@ -23,6 +24,7 @@ __all__ = [
     "dequantize",
     "estimate_bytes",
     "fake_quantize",
+    "finest_global_step",
     "output_sensitivity",
     "quantize",
     "solve_global_step",

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-_SMALLEST_CODE, _LARGEST_CODE = -128, 127
+from inrcodec.quantization._uniform import MAX_STEP_CODE, MIN_STEP_CODE
 
 
 def output_sensitivity(
@@ -59,6 +59,6 @@ def allocate_step_codes(sensitivities: Sequence[float], sizes: Sequence[int]) ->
         return [0] * len(sizes)
     mean_log = sum(n * math.log2(s) for s, n in known) / sum(n for _, n in known)
     codes = [
-        round(4 * (mean_log - math.log2(s))) if s > 0 else _LARGEST_CODE for s in sensitivities
+        round(4 * (mean_log - math.log2(s))) if s > 0 else MAX_STEP_CODE for s in sensitivities
     ]
-    return [min(max(code, _SMALLEST_CODE), _LARGEST_CODE) for code in codes]
+    return [min(max(code, MIN_STEP_CODE), MAX_STEP_CODE) for code in codes]

@@ -13,24 +13,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrcodec.entropy import empirical_entropy_bits
-from inrcodec.quantization._uniform import MAX_SYMBOL, quantize, step_size
+from inrcodec.quantization._uniform import MAX_STEP_CODE, MAX_SYMBOL, quantize, step_size
 
 _BISECTIONS = 20
-_OCTAVES = 24  # below the step at which all symbols are 0 or +-1
+_TINY = 1e-12
 _SMALL_TENSOR = 256
 
 
 def admissible_step_codes(
     tensors: Sequence[NDArray[np.float32]], step_codes: Sequence[int], global_step: float
 ) -> list[int]:
-    """Return `step_codes`, raised where a tensor's symbols would leave `+-MAX_SYMBOL`."""
+    """Return `step_codes`, raised where a tensor's symbols would leave `+-MAX_SYMBOL`.
+
+    They stay within a signed byte for any step down to `finest_global_step`.
+    """
     admissible = []
     for tensor, code in zip(tensors, step_codes, strict=True):
         largest = float(np.abs(tensor).max(initial=0.0))
         if largest > 0:
             code = max(code, math.ceil(8 * math.log2(largest / (global_step * MAX_SYMBOL))))
-        admissible.append(code)
+        admissible.append(min(code, MAX_STEP_CODE))
     return admissible
+
+
+def finest_global_step(tensors: Sequence[NDArray[np.float32]]) -> float:
+    """Return the smallest global step at which `tensors` have step codes for all their symbols."""
+    largest = max(float(np.abs(tensor).max(initial=0.0)) for tensor in tensors)
+    return max(largest, _TINY) / (MAX_SYMBOL * 2.0 ** (MAX_STEP_CODE / 8))
 
 
 def estimate_bytes(
@@ -61,14 +70,14 @@ def solve_global_step(
 ) -> float:
     """Return the finest global step at which `tensors` take at most `num_bytes`, nearly.
 
-    When they take fewer bytes at any step (12 bits an element at the most), a very fine step is
-    the answer.
+    When they take fewer bytes at any step (12 bits an element at the most), that is
+    `finest_global_step`, nearly.
     """
     high = max(
-        math.log2(max(float(np.abs(tensor).max(initial=0.0)), 1e-12)) - code / 8
+        math.log2(max(float(np.abs(tensor).max(initial=0.0)), _TINY)) - code / 8
         for tensor, code in zip(tensors, step_codes, strict=True)
     )
-    low = high - _OCTAVES
+    low = math.log2(finest_global_step(tensors))
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
         if estimate_bytes(tensors, step_codes, 2.0**middle) <= num_bytes:

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 MAX_SYMBOL = 2047
 """Largest magnitude of a symbol, so that every alphabet fits in `entropy.MAX_ALPHABET`."""
 
+MIN_STEP_CODE, MAX_STEP_CODE = -128, 127
+"""Range of a tensor's step code: a signed byte."""
+
 # float32 of 2**(i / 8), as literals so that no library's exp2 takes part in decoding.
 _OCTAVE = (
     1.0,

@@ -1,0 +1,283 @@
+"""Files made to hurt, with CRCs that are right: refused at once, before anything large is made.
+
+All are played in one process that has imported inrcodec and decoded a good file before; it says
+for each the processor's seconds and by how much its largest memory grew.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import msgpack
+import numpy as np
+import pytest
+
+from inrcodec._segment_codec import tensor_layout
+from inrcodec.bitstream import InrFile
+from inrcodec.entropy import MixtureModel, rans_compress
+from inrcodec.models import config_from_dict
+
+Sections = list[tuple[bytes, bytes]]
+
+MAX_SECONDS = 1.0
+MAX_GROWTH_BYTES = 200 << 20
+
+PLAYER = """
+import json, resource, sys, time
+from pathlib import Path
+import torch
+from inrcodec import VideoDecoder
+
+torch.set_num_threads(1)
+
+def play(data):
+    with VideoDecoder(data, device="cpu") as video:
+        video.audio()
+        at = 0
+        for segment in video.header.segments[:3]:
+            video[at]
+            at += segment.num_frames
+        for index in (0, -1):
+            video[index]
+
+def peak_bytes():
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+folder = Path(sys.argv[1])
+play((folder / "good.inr").read_bytes())
+results = {}
+for path in sorted(folder.glob("*.hostile")):
+    data = path.read_bytes()
+    before, start = peak_bytes(), time.process_time()
+    try:
+        play(data)
+        outcome = "played"
+    except BaseException as exc:
+        outcome = f"{type(exc).__name__}: {exc}"
+    results[path.stem] = [outcome, time.process_time() - start, peak_bytes() - before]
+print(json.dumps(results))
+"""
+
+
+def _hyper_parameters(good: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Hyper-parameters by what is hostile in them."""
+    stages = len(good["strides"])
+    values: dict[str, Any] = {
+        "huge": 1 << 62,
+        "negative": -1,
+        "zero": 0,
+        "float": 1e300,
+        "NaN": float("nan"),
+        "text": "../../etc/passwd",
+        "long-text": "x" * 100_000,
+        "null": None,
+        "map": {"a": 1},
+        "nested": [[[[]]]],
+        "many": [2] * 100_000,
+    }
+    names = ("strides", "channels", "embedding_channels", "min_kernel_size", "max_kernel_size")
+    found = {f"{n}-{v}": {**good, n: values[v]} for n in names for v in values}
+    many = [2] * 14
+    found |= {
+        "strides-one": {**good, "strides": [1] * stages},
+        "strides-huge-each": {**good, "strides": [1 << 20] * stages},
+        "strides-fourteen": {**good, "strides": many, "channels": [4] * 15},
+        "strides-five": {**good, "strides": [5] * 8, "channels": [2048] * 9},
+        "channels-2048": {**good, "channels": [2048] * (stages + 1)},
+        "channels-2e31": {**good, "channels": [1 << 31] * (stages + 1)},
+        "channels-mixed": {**good, "channels": [*good["channels"][:-1], "12"]},
+        "channels-nested": {**good, "channels": [good["channels"]]},
+        "kernels-7": {**good, "min_kernel_size": 7, "max_kernel_size": 7},
+        "kernels-even": {**good, "min_kernel_size": 2},
+        "kernels-turned": {**good, "min_kernel_size": 5, "max_kernel_size": 3},
+        "embedding-256": {**good, "embedding_channels": 256},
+        "unknown": {**good, "__class__": 1},
+        "init": {**good, "height": 64, "width": 64, "num_frames": 4},
+        "many-unknown": {**good, **{f"x{i}": i for i in range(100_000)}},
+        "missing": {},
+    }
+    return found
+
+
+@pytest.fixture(scope="module")
+def cases(
+    real_file: bytes,
+    split_file: Callable[[bytes], Sections],
+    join_file: Callable[[Sections], bytes],
+) -> dict[str, bytes]:
+    """Hostile files by name."""
+    sections = split_file(real_file)
+    good: dict[str, Any] = msgpack.unpackb(sections[0][1])
+    first = good["segments"][0]
+
+    def framed(head: bytes, *rest: tuple[bytes, bytes]) -> bytes:
+        parts = list(rest) or sections[2:]
+        index = struct.pack(f"<{len(parts)}I", *(len(payload) for _, payload in parts))
+        return join_file([(b"HEAD", head), (b"INDX", index), *parts])
+
+    def header(**changes: Any) -> bytes:
+        return framed(msgpack.packb({**good, **changes}))
+
+    def one_segment(num_frames: int, payload: bytes = b"", **changes: Any) -> bytes:
+        fields = {**good, "segments": [[num_frames, first[1]]], "pts": [0, num_frames, 1]}
+        del fields["audio"]
+        segment = payload or sections[2][1]
+        return framed(msgpack.packb({**fields, **changes}), (b"SEGM", segment))
+
+    sizes, groups = _layout(real_file)
+    one_table = struct.pack("<f", 1) + b"\x01" + bytes([0, 0, 0, 0, 0, 1])
+    one_table += b"\x80\x00" * len(sizes)
+    found = {
+        "size-2e31": header(size=[1 << 31, 1 << 31]),
+        "size-65535": header(size=[65535, 65535]),
+        "size-16384": header(size=[16384, 16384]),
+        "size-16384x4096": header(size=[16384, 4096]),
+        "size-4096x16384": header(size=[4096, 16384]),
+        "size-1x1": header(size=[1, 1]),
+        "frames-2e20": one_segment(1 << 20),
+        "frames-2e20-large": one_segment(1 << 20, size=[16384, 4096]),
+        "frames-2e62": header(pts=[0, 1 << 62, 1], segments=[[1 << 62, first[1]]]),
+        "frames-2e63": header(pts=[0, (1 << 64) - 1, 1], segments=[[(1 << 64) - 1, first[1]]]),
+        "frames-5": one_segment(5),
+        "frames-1": one_segment(1),
+        "pts-empty": header(pts=[]),
+        "pts-huge": header(pts=[0, 4, 1 << 61]),
+        "pts-many": header(pts=[0, *[1, 1] * 100_000]),
+        "segments-2e16": header(segments=[[1, first[1]]] * (1 << 16), pts=[0, 1 << 16, 1]),
+        "segments-2e16-framed": framed(
+            msgpack.packb({**good, "segments": [[1, {}]] * (1 << 16), "pts": [0, 1 << 16, 1]}),
+            *[(b"SEGM", b"")] * (1 << 16),
+            sections[4],
+        ),
+        "segments-2e17": header(segments=[[1, {}]] * (1 << 17), pts=[0, 1 << 17, 1]),
+        "audio-64": header(audio=64),
+        "audio-2e31": header(audio=1 << 31),
+        "nested-arrays": framed(b"\x91" * 1_000_000 + b"\0"),
+        "nested-maps": framed(b"\x81\xa1a" * 1_000_000 + b"\0"),
+        "array-2e32": framed(b"\x81\xa4size\xdd\xff\xff\xff\xff"),
+        "map-2e32": framed(b"\xdf\xff\xff\xff\xff"),
+        "text-2e32": framed(b"\x81\xdb\xff\xff\xff\xff"),
+        "header-of-texts": framed(msgpack.packb(["x"] * (1 << 18))),
+        "header-5-MB": framed(msgpack.packb({**good, "model": "x" * (5 << 20)})),
+        "tables-2e32": one_segment(2, sections[2][1][:4] + b"\xff\xff\xff\xff\x0f"),
+        "payload-2e32": one_segment(2, one_table + b"\xff\xff\xff\xff\x0f\x08"),
+        "segment-empty": framed(sections[0][1], (b"SEGM", b""), (b"SEGM", b""), sections[4]),
+        "packets-many": framed(
+            sections[0][1], *sections[2:4], (b"AUDI", _audio([0] * 5 * 52_000 + [0, 0, 0, 0, 9]))
+        ),
+        "packets-2e18": framed(sections[0][1], *sections[2:4], (b"AUDI", _audio([0] * (1 << 18)))),
+        "packets-huge": framed(
+            sections[0][1], *sections[2:4], (b"AUDI", _audio([0, 0, 0, 0, 1 << 31]))
+        ),
+    }
+    for name in ("../../../etc/passwd", "/dev/zero", "hnerv\0", "os.system", "HNERV", "🎞" * 64):
+        found[f"model-{len(found)}"] = header(model=name)
+    for name, fields in _hyper_parameters(first[1]).items():
+        found[f"fields-{name}"] = one_segment(2, segments=[[2, fields]])
+    found["widest-tables"] = one_segment(2, _widest_tables(sizes, groups))
+    # As many frames as make the symbols that 60 kB may just stand for.
+    a_frame = sum(sizes[groups[0] :]) // 2
+    num_frames = ((1 << 20) + 256 * 60_000) // a_frame
+    found["symbols-many"] = one_segment(num_frames, _many_symbols(one_table, sizes, groups[0]))
+    return found
+
+
+def _audio(packets: list[int]) -> bytes:
+    fields = {
+        "codec": "aac",
+        "time_base": [1, 48000],
+        "sample_rate": 48000,
+        "channels": 2,
+        "layout": "",
+        "bit_rate": 0,
+        "language": "",
+        "extradata": b"",
+        "packets": packets,
+    }
+    packed = msgpack.packb(fields)
+    length = bytearray()
+    left = len(packed)
+    while left >= 128:
+        length.append(left & 127 | 128)
+        left >>= 7
+    return bytes([*length, left]) + packed
+
+
+def _layout(real_file: bytes) -> tuple[list[int], list[int]]:
+    """Sizes of the first segment's tensors, and how many each payload holds."""
+    with InrFile(real_file) as file:
+        header = file.header
+    segment = header.segments[0]
+    config = config_from_dict(
+        header.model,
+        segment.model_fields,
+        height=header.height,
+        width=header.width,
+        num_frames=segment.num_frames,
+    )
+    _, sizes, groups = tensor_layout(config)
+    return sizes, groups
+
+
+def _widest_tables(sizes: list[int], groups: list[int]) -> bytes:
+    """A table of 4096 symbols for each tensor, and payloads that are no code of anything."""
+    table = bytes([255, 255, 128, 0]) + b"\x80\x10" + b"\xff\x0f"
+    use = b"".join(bytes([128, i]) for i in range(len(sizes)))
+    side = struct.pack("<f", 1) + bytes([len(sizes)]) + table * len(sizes) + use
+    return side + b"\x08" * len(groups) + b"\1" * 8 * len(groups)
+
+
+def _many_symbols(one_table: bytes, sizes: list[int], num_parameters: int) -> bytes:
+    """Parameters that are all zero, and 60 kB of embeddings that nearly nothing is stored of."""
+    table = MixtureModel(0, 0, 0, center=0, lowest=0, highest=1)
+    count = sum(sizes[:num_parameters])
+    zeros = rans_compress(np.zeros(count, np.int32), np.zeros(count, np.int32), [table])
+    assert len(zeros) < 128
+    return one_table + bytes([len(zeros)]) + b"\xe0\xd4\x03" + zeros + b"\1" * 60_000
+
+
+@pytest.fixture(scope="module")
+def results(
+    cases: dict[str, bytes], real_file: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[str, float, int]]:
+    """Outcome, seconds and bytes of growth by name."""
+    folder = tmp_path_factory.mktemp("hostile")
+    (folder / "good.inr").write_bytes(real_file)
+    for name, data in cases.items():
+        (folder / f"{name}.hostile").write_bytes(data)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PLAYER, folder],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: dict[str, tuple[str, float, int]] = json.loads(done.stdout)
+    assert set(found) == set(cases)
+    return found
+
+
+def test_all_are_refused(results: dict[str, tuple[str, float, int]]) -> None:
+    other = {
+        name: outcome
+        for name, (outcome, _, _) in results.items()
+        if not outcome.startswith("BitstreamError: ")
+    }
+    assert other == {}
+    assert all(len(outcome) < 500 for outcome, _, _ in results.values())
+
+
+def test_none_takes_a_second(results: dict[str, tuple[str, float, int]]) -> None:
+    slow = {name: seconds for name, (_, seconds, _) in results.items() if seconds >= MAX_SECONDS}
+    assert slow == {}
+
+
+def test_none_takes_200_mb(results: dict[str, tuple[str, float, int]]) -> None:
+    large = {name: grown for name, (_, _, grown) in results.items() if grown >= MAX_GROWTH_BYTES}
+    assert large == {}
+    assert sum(grown for _, _, grown in results.values()) < MAX_GROWTH_BYTES

@@ -1,0 +1,204 @@
+"""Segments: what comes back, and one refusal for every rule."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inrcodec.bitstream import pack_segment, segment_sizes, unpack_segment
+from inrcodec.entropy import MixtureModel, rans_compress
+from inrcodec.errors import BitstreamError
+from inrcodec.quantization import QuantizedTensors
+
+SIZES, GROUPS = [5, 3, 4], [2, 1]
+TABLE = bytes([16, 40, 128]) + b"\x00\x02\x02"  # -2 to 2 about 0
+OTHER = bytes([8, 16, 255]) + b"\x06\x03\x03"  # 0 to 6 about 3
+MODELS = [MixtureModel(16, 40, 128, 0, -2, 2), MixtureModel(8, 16, 255, 3, 0, 6)]
+FIRST = rans_compress(np.array([0, 1, -1, 0, 2, 3, 3, 6]), np.repeat([0, 1], [5, 3]), MODELS)
+SECOND = rans_compress(np.array([0, 0, -2, 1]), np.zeros(4, int), MODELS)
+
+
+def segment(**changes: bytes) -> bytes:
+    """A hand-made segment of two tables and three tensors, with some of its parts changed."""
+    parts = {
+        "step": struct.pack("<f", 0.5),
+        "num_tables": b"\x02",
+        "tables": TABLE + OTHER,
+        "use": b"\x80\x00\x78\x01\x88\x00",
+        "lengths": bytes([len(FIRST), len(SECOND)]),
+        "payloads": FIRST + SECOND,
+        "rest": b"",
+    }
+    assert set(changes) <= set(parts)
+    return b"".join({**parts, **changes}.values())
+
+
+def read(data: bytes) -> QuantizedTensors:
+    return unpack_segment(data, SIZES, GROUPS)
+
+
+def test_a_segment_made_by_hand() -> None:
+    quantized = read(segment())
+    assert quantized.global_step == 0.5
+    assert quantized.step_codes == [0, -8, 8]
+    symbols = [[0, 1, -1, 0, 2], [3, 3, 6], [0, 0, -2, 1]]
+    assert [s.tolist() for s in quantized.symbols] == symbols
+    steps = (0.5, 0.25, 1.0)
+    weights = [[s * step for s in part] for part, step in zip(symbols, steps, strict=True)]
+    assert [w.tolist() for w in quantized.weights()] == weights
+
+
+@st.composite
+def quantized_tensors(draw: st.DrawFn) -> tuple[QuantizedTensors, list[int]]:
+    sizes = draw(st.lists(st.integers(3, 40), min_size=1, max_size=6))
+    cut = draw(st.integers(1, len(sizes)))
+    groups = [cut, len(sizes) - cut] if cut < len(sizes) else [cut]
+    tensors = []
+    for size in sizes:
+        most = draw(st.sampled_from((0, 1, 30, 2047)))
+        values = st.lists(st.integers(-most, most), min_size=size, max_size=size)
+        tensors.append(np.array(draw(values), np.int32))
+    codes = [draw(st.integers(-128, 127)) for _ in sizes]
+    step = draw(st.floats(2.0**-60, 2.0**60, width=32))
+    return QuantizedTensors(step, codes, tensors), groups
+
+
+@settings(deadline=None, max_examples=60)
+@given(quantized_tensors())
+def test_round_trip(case: tuple[QuantizedTensors, list[int]]) -> None:
+    quantized, groups = case
+    sizes = [s.size for s in quantized.symbols]
+    decoded = unpack_segment(pack_segment(quantized, groups), sizes, groups)
+    assert decoded.global_step == quantized.global_step
+    assert decoded.step_codes == quantized.step_codes
+    assert [s.tolist() for s in decoded.symbols] == [s.tolist() for s in quantized.symbols]
+    assert all(np.isfinite(w).all() for w in decoded.weights())
+
+
+def test_tensors_alike_share_a_table() -> None:
+    rng = np.random.default_rng(0)
+    tensors = [np.rint(rng.laplace(0, 3, 500)).astype(np.int32) for _ in range(8)]
+    tensors += [np.rint(rng.laplace(0, 300, 500)).clip(-2047, 2047).astype(np.int32)]
+    data = pack_segment(QuantizedTensors(1.0, [0] * 9, tensors), [9])
+    assert data[4] == 2  # tables
+    assert len(data) < segment_sizes(data, [500] * 9, [9]).entropy_bits / 8 * 1.05 + 100
+
+
+def test_sizes_add_up() -> None:
+    data = segment()
+    sizes = segment_sizes(data, SIZES, GROUPS)
+    assert sizes.payload_bytes == (len(FIRST), len(SECOND))
+    assert sizes.side_bytes + sum(sizes.payload_bytes) == len(data)
+    frequencies = MODELS[0].frequencies()
+    bits = [16 - np.log2(frequencies[s + 2]) for s in (0, 0, -2, 1)]
+    assert sizes.tensor_bits[2] == pytest.approx(sum(bits))
+    # Histograms of [0 1 -1 0 2 0 0 -2 1] and [3 3 6].
+    counts = np.array([4, 2, 1, 1, 1]), np.array([2, 1])
+    entropy = sum(float((c * -np.log2(c / c.sum())).sum()) for c in counts)
+    assert sizes.entropy_bits == pytest.approx(entropy)
+
+
+def test_too_many_symbols_for_their_bytes_are_not_written() -> None:
+    tensors = [np.zeros((1 << 20) + 256 * 100, np.int32)]
+    with pytest.raises(ValueError, match=r"symbols in .* bytes are too many"):
+        pack_segment(QuantizedTensors(1.0, [0], tensors), [1])
+
+
+@pytest.mark.parametrize(
+    "step",
+    [0.0, -0.0, -1.0, 2.0**-61, 2.0**61, float("inf"), -float("inf"), float("nan"), 1e-45],
+)
+def test_step(step: float) -> None:
+    with pytest.raises(BitstreamError, match=r"segment: step is .*, must be 2\*\*-60 to 2\*\*60"):
+        read(segment(step=struct.pack("<f", step)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"num_tables": b"\x00", "tables": b""}, "0 tables, must be 1 to 3"),
+        ({"num_tables": b"\x04", "tables": TABLE * 4}, "4 tables, must be 1 to 3"),
+        ({"num_tables": b"\xff\xff\xff\xff\x0f"}, "4294967295 tables, must be 1 to 3"),
+        ({"num_tables": b"\x03", "tables": TABLE + OTHER + TABLE}, "a table is used by no tensor"),
+        ({"use": b"\x80\x00\x78\x00\x88\x00"}, "a table is used by no tensor"),
+        ({"use": b"\x80\x00\x78\x02\x88\x00"}, "table 2, must be under 2"),
+        ({"use": b"\x80\x00\x78\xff\xff\x03\x88\x00"}, "table 65535, must be under 2"),
+        ({"tables": TABLE + bytes([8, 16, 255, 6, 0, 0])}, "alphabet is 1, must be 2 to 4096"),
+        # -2048 to 2048, and from the largest number there is.
+        (
+            {"tables": TABLE + b"\x08\x10\xff\x00\x80\x10\x80\x10"},
+            "alphabet is 4097, must be 2 to 4096",
+        ),
+        (
+            {"tables": TABLE + b"\x08\x10\xff\x00\x81\x10\x00"},
+            r"symbols -2049 to 0, must be \+-2048",
+        ),
+        (
+            {"tables": TABLE + b"\x08\x10\xff\x00\x00\x81\x10"},
+            r"symbols 0 to 2049, must be \+-2048",
+        ),
+        (
+            {"tables": TABLE + b"\x08\x10\xff\xfe\xff\xff\xff\x0f\x00\x01"},
+            r"symbols 2147483647 to 2147483648, must be \+-2048",
+        ),
+        (
+            {"tables": TABLE + b"\x08\x10\xff\x00\xff\xff\xff\xff\x0f\xff\xff\xff\xff\x0f"},
+            r"must be \+-2048",
+        ),
+        ({"lengths": b"\x08\x80\x00"}, "integer out of form"),
+        ({"lengths": b"\x80\x80\x80\x80\x80\x01\x08"}, "integer out of form"),
+        ({"lengths": b"\xff\xff\xff\xff\x10\x08"}, "integer out of form"),
+        ({"lengths": b"\xff\xff\xff\xff\x0f\x08"}, "wants 4294967295 more bytes and has"),
+        ({"lengths": bytes([len(FIRST), len(SECOND) + 1])}, "more bytes and has"),
+        ({"lengths": bytes([len(FIRST) - 4, len(SECOND)])}, "4 bytes too many"),
+        ({"lengths": bytes([len(FIRST) - 1, len(SECOND) + 1])}, "must be a multiple of 4"),
+        ({"lengths": bytes([0, len(FIRST) + len(SECOND)])}, "payload has 0 bytes"),
+        ({"rest": b"\0"}, "has 1 bytes too many"),
+        ({"rest": SECOND}, "has 8 bytes too many"),
+        ({"payloads": FIRST}, "wants 8 more bytes and has 0"),
+        ({"payloads": FIRST[::-1] + SECOND}, "payload is not the code of 8 symbols"),
+        ({"payloads": FIRST + b"\0" * 8}, "payload is not the code of 4 symbols"),
+        (
+            {"lengths": bytes([len(FIRST), len(SECOND) + 4]), "payloads": FIRST + SECOND + b"1234"},
+            "payload is not the code of 4 symbols",
+        ),
+        (
+            {"lengths": bytes([len(FIRST), 28]), "payloads": FIRST + SECOND + b"\0" * 20},
+            "payload has 28 bytes, must be a multiple of 4 from 8 to 24",
+        ),
+    ],
+)
+def test_refusal(changes: dict[str, bytes], words: str) -> None:
+    with pytest.raises(BitstreamError, match=f"^segment.*{words}"):
+        read(segment(**changes))
+
+
+def test_every_truncation() -> None:
+    data = segment()
+    for length in range(len(data)):
+        with pytest.raises(BitstreamError, match="segment wants"):
+            read(data[:length])
+
+
+@pytest.mark.parametrize(
+    ("num_symbols", "num_bytes"),
+    [((1 << 20) + 2049, 8), ((1 << 28) + 1, 8), (1 << 40, 8), ((1 << 28) + 1, 1 << 21)],
+)
+def test_symbols_that_cannot_come_from_so_few_bytes(num_symbols: int, num_bytes: int) -> None:
+    length = {8: b"\x08", 1 << 21: b"\x80\x80\x80\x01"}[num_bytes]
+    data = struct.pack("<f", 1) + b"\x01" + TABLE + b"\x80\x00" + length + b"\1" * num_bytes
+    words = f"segment: {num_symbols} symbols cannot come from {num_bytes} bytes"
+    with pytest.raises(BitstreamError, match=words):
+        unpack_segment(data, [num_symbols], [1])
+
+
+@pytest.mark.parametrize(
+    "sizes", [[5, 3, 3], [5, 3, 5], [5, 4, 4], [3, 5, 4], [0, 8, 4], [5, 3, 0]]
+)
+def test_tensors_of_other_sizes(sizes: list[int]) -> None:
+    with pytest.raises(BitstreamError, match="segment: payload"):
+        unpack_segment(segment(), sizes, GROUPS)

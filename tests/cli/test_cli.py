@@ -1,0 +1,208 @@
+"""The command line as a user meets it: outputs, exit statuses, one line an error."""
+
+from __future__ import annotations
+
+import json
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from inrcodec.cli import main
+from inrcodec.video import VideoReader
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    status = main([str(a) for a in arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_encode_prints_the_report(
+    tiny_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = run(
+        capsys, "encode", tiny_clip, tmp_path / "a.inr", "--epochs", 2, "--bpp", 8
+    )
+    size = (tmp_path / "a.inr").stat().st_size
+    assert status == 0
+    assert f"{size} bytes" in out
+    assert "PSNR" in out
+    assert "fit:" in err
+
+
+def test_encode_json_has_what_the_contract_names(
+    tiny_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--epochs", 2, "--size", "8k", "--model", "hnerv", "--seed", 3, "--json", "-q"]
+    status, out, err = run(capsys, "encode", tiny_clip, tmp_path / "a.inr", *arguments)
+    report = json.loads(out)
+    assert (status, err) == (0, "")
+    assert report["bytes"] == (tmp_path / "a.inr").stat().st_size <= 8000
+    assert report["model"] == "hnerv"
+    assert report["seed"] == 3
+    assert set(report["seconds"]) == {"read", "fit", "code", "verify", "total"}
+    for key in ("bpp", "psnr_db", "ms_ssim", "frames", "parameters", "bits_per_parameter"):
+        assert key in report
+    for key in ("kmac_per_pixel", "device", "versions"):
+        assert report[key]
+
+
+def test_encode_takes_the_options_of_the_source(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = tmp_path / "a.yuv"
+    raw.write_bytes(bytes(range(256)) * (48 * 32 * 3 // 2 * 4 // 256))
+    arguments = ["--video-size", "48x32", "--pix-fmt", "yuv420p", "--fps", "30000/1001"]
+    arguments += ["--frames", "1:4", "--crop", "40x32", "--resize", "20x16"]
+    arguments += ["--epochs", "1", "--bpp", "60", "--json", "-q"]
+    status, out, _ = run(capsys, "encode", raw, tmp_path / "a.inr", *arguments)
+    assert status == 0
+    report = json.loads(out)
+    assert (report["width"], report["height"], report["frames"]) == (20, 16, 3)
+    status, out, _ = run(capsys, "info", tmp_path / "a.inr", "--json")
+    assert json.loads(out)["average_fps"] == pytest.approx(30000 / 1001)
+
+
+def test_info_says_where_every_byte_went(
+    segmented_inr: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, _ = run(capsys, "info", segmented_inr, "--json")
+    info = json.loads(out)
+    assert status == 0
+    assert sum(info["sizes"].values()) == info["bytes"] == segmented_inr.stat().st_size
+    assert info["audio"] == ["aac"]
+    assert [s["frames"] for s in info["segments"]] == [4, 4, 4]
+    payload = info["sizes"]["decoder"] + info["sizes"]["embeddings"]
+    bits = sum(tensor["bits"] for tensor in info["tensors"].values())
+    assert payload == pytest.approx(bits / 8, rel=0.01)
+    assert sum(t["values"] for t in info["tensors"].values()) == info["parameters"]
+    status, out, _ = run(capsys, "info", segmented_inr)
+    assert f"{info['bytes']} bytes" in out
+    assert "3 segment(s)" in out
+    assert "side_information" in out
+
+
+def test_decode_writes_the_frames_asked_for(
+    segmented_inr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = run(
+        capsys, "decode", segmented_inr, tmp_path / "f%03d.png", "--frames", "2:5"
+    )
+    assert (status, out) == (0, "")
+    assert "3 frames" in err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["f001.png", "f002.png", "f003.png"]
+
+
+def test_decode_to_standard_output_is_y4m(segmented_inr: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "inrcodec", "decode", str(segmented_inr), "-", "-q"]
+    done = subprocess.run(command, capture_output=True, check=True, cwd=tmp_path)
+    assert done.stderr == b""
+    (tmp_path / "out.y4m").write_bytes(done.stdout)
+    with VideoReader(tmp_path / "out.y4m") as reader:
+        assert sum(1 for _ in reader) == 12
+
+
+def test_a_reader_that_leaves_early_is_one_line(segmented_inr: Path, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m inrcodec decode {segmented_inr} - -q | head -c 10"
+    done = subprocess.run(command, shell=True, capture_output=True, cwd=tmp_path)
+    assert done.stdout == b"YUV4MPEG2 "
+    assert len(done.stderr.splitlines()) <= 1
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["encod", "a", "b"], 2, "invalid choice: 'encod'"),
+        (["encode", "a.mp4"], 2, "required: OUT.inr"),
+        (["encode", "a", "b", "--bpp", "x"], 2, "'x' is no number above 0"),
+        (["encode", "a", "b", "--size", "1q"], 2, "'1q' is no size such as"),
+        (["encode", "a", "b", "--time", "soon"], 2, "'soon' is no time such as"),
+        (["encode", "a", "b", "--frames", "5:2"], 2, "'5:2' is empty"),
+        (["encode", "a", "b", "--resize", "640"], 2, "'640' is no width and height"),
+        (["encode", "a", "b", "--bpp", "1", "--size", "5k"], 2, "not allowed with"),
+        (["encode", "a", "b", "--epochs", "5", "--time", "5s"], 2, "not allowed with"),
+        (["encode", "a", "b", "--fps", "25"], 2, "go with --video-size"),
+        (["encode", "a", "b", "--preset", "turbo"], 2, "must be one of fast"),
+        (["encode", "a", "b", "--model", "hnrv"], 1, "did you mean 'hnerv'"),
+        (["encode", "no-such.mp4", "b.inr"], 1, "no-such.mp4"),
+        (["decode", "no-such.inr", "b.mp4"], 1, "no-such.inr"),
+        (["info", "/dev/null"], 1, "not an .inr file"),
+        (["models", "nope"], 1, "unknown network 'nope'"),
+        (["datasets", "buny"], 1, "bunny"),
+    ],
+)
+def test_errors_are_one_line_with_the_right_status(
+    arguments: list[str],
+    status: int,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found, out, err = run(capsys, *arguments)
+    assert found == status
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert words in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_output_ending_lists_the_known(
+    tiny_inr: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, err = run(capsys, "decode", tiny_inr, tmp_path / "a.gif")
+    assert status == 1
+    assert ".mp4" in err
+
+
+def test_models_lists_the_zoo(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capsys, "models")
+    assert status == 0
+    for name in ("nerv", "hnerv", "nervpp", "hnervpp"):
+        assert name in out
+    status, out, _ = run(capsys, "models", "hnerv", "--json")
+    model = json.loads(out)
+    assert model["arxiv"] == "2304.02633"
+    assert model["parameters"] == pytest.approx(1_500_000, rel=0.02)
+
+
+def test_datasets_lists_the_clips(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capsys, "datasets")
+    assert status == 0
+    assert "bunny" in out
+    assert "1280x720" in out
+
+
+def test_play_pipes_to_the_player_that_is_there(
+    segmented_inr: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    status, _, err = run(capsys, "play", segmented_inr)
+    assert status == 1
+    assert "install ffplay" in err
+
+    player = tmp_path / "ffplay"
+    player.write_text(
+        f"#!{sys.executable}\nimport sys\n"
+        f"open({str(tmp_path / 'played')!r}, 'wb').write(sys.stdin.buffer.read())\n"
+    )
+    player.chmod(player.stat().st_mode | stat.S_IXUSR)
+    status, _, err = run(capsys, "play", segmented_inr, "--frames", "0:3")
+    assert (status, err) == (0, "")
+    played = (tmp_path / "played").read_bytes()
+    assert played.startswith(b"YUV4MPEG2 W64 H48")
+    assert played.count(b"FRAME") == 3
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    from inrcodec import __version__
+
+    assert run(capsys, "--version")[:2] == (0, f"inrcodec {__version__}\n")

@@ -1,0 +1,67 @@
+"""Clips and files that many tests share."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+
+import inrcodec
+
+
+def write_y4m(path: Path, frames: np.ndarray, *, fps: str = "25:1") -> Path:
+    """Write `(N, H, W)` uint8 luma as a grey-chroma 4:2:0 y4m."""
+    num_frames, height, width = frames.shape
+    chroma = bytes([128]) * (2 * ((height + 1) // 2) * ((width + 1) // 2))
+    with path.open("wb") as file:
+        file.write(f"YUV4MPEG2 W{width} H{height} F{fps} Ip A1:1 C420mpeg2\n".encode())
+        for i in range(num_frames):
+            file.write(b"FRAME\n" + frames[i].tobytes() + chroma)
+    return path
+
+
+def moving_pattern(num_frames: int, height: int, width: int) -> np.ndarray:
+    """A smooth pattern that moves: `(N, H, W)` uint8."""
+    y, x = np.mgrid[:height, :width]
+    frames = [
+        128 + 60 * np.sin((x + 3 * i) / 9) + 50 * np.cos((y - 2 * i) / 7) for i in range(num_frames)
+    ]
+    return np.clip(np.stack(frames), 16, 235).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """64x48, 6 frames, no audio."""
+    path = tmp_path_factory.mktemp("clips") / "tiny.y4m"
+    return write_y4m(path, moving_pattern(6, 48, 64))
+
+
+@pytest.fixture(scope="session")
+def clip_with_audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """64x48, 12 frames at 12 frames/s, one second of AAC."""
+    path = tmp_path_factory.mktemp("clips") / "audio.mp4"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y"]
+    command += ["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=12:duration=1"]
+    command += ["-f", "lavfi", "-i", "sine=frequency=440:duration=1"]
+    command += ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "32k"]
+    subprocess.run([*command, str(path)], check=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_inr(tiny_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny clip encoded by the default network."""
+    path = tmp_path_factory.mktemp("inr") / "tiny.inr"
+    inrcodec.encode(tiny_clip, path, epochs=8, bpp=8.0, device="cpu")
+    return path
+
+
+@pytest.fixture(scope="session")
+def segmented_inr(clip_with_audio: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The clip with audio in three segments."""
+    path = tmp_path_factory.mktemp("inr") / "segmented.inr"
+    inrcodec.encode(clip_with_audio, path, epochs=3, bpp=8.0, segment_frames=5, device="cpu")
+    return path

@@ -1,0 +1,163 @@
+"""The fit: what its settings admit, what it reaches, and that its quantised phase pays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from inrcodec.fitting import FitConfig, FitProgress, fit, learning_rate_factor, recipe_config
+from inrcodec.fitting._loop import FrameOrder
+from inrcodec.fitting._losses import LOSSES
+from inrcodec.models import Network, build, for_budget
+from inrcodec.quantization import QuantizedTensors, admissible_step_codes, quantize, step_size
+
+CPU = torch.device("cpu")
+
+
+def clip(num_frames: int = 4) -> torch.Tensor:
+    y, x = torch.meshgrid(torch.arange(48.0), torch.arange(64.0), indexing="ij")
+    frames = [
+        torch.stack(
+            [torch.sin((x + 4 * i) / 9), torch.cos((y - 3 * i) / 7), torch.sin((x + y) / 8)]
+        )
+        for i in range(num_frames)
+    ]
+    return (127.5 + 100 * torch.stack(frames)).to(torch.uint8)
+
+
+def network(model: str = "hnerv", seed: int = 0) -> Network:
+    torch.manual_seed(seed)
+    return build(model, for_budget(model, 12_000, height=48, width=64, num_frames=4))
+
+
+def decoded_mse(model: Network, tensors: list[np.ndarray], frames: torch.Tensor) -> float:
+    """Mean squared error of what flat stored `tensors` decode to."""
+    parameters = list(model.decoder.parameters())
+    with torch.no_grad():
+        for parameter, tensor in zip(parameters, tensors, strict=False):
+            parameter.copy_(torch.from_numpy(tensor).view(parameter.shape))
+        embeddings = None
+        if model.embedding_shape is not None:
+            _, rows, columns = model.embedding_shape
+            channels = [
+                torch.from_numpy(t).view(-1, rows, columns) for t in tensors[len(parameters) :]
+            ]
+            embeddings = torch.stack(channels, 1)
+        x_hat = model(torch.arange(len(frames)), embeddings)
+        return float(torch.mean((x_hat - frames / 255) ** 2))
+
+
+@pytest.mark.parametrize("loss", ["l2", "l1"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_fit_reduces_the_error(loss: str, precision: str) -> None:
+    seen: list[FitProgress] = []
+    config = FitConfig(epochs=60, loss=loss, precision=precision, qat_fraction=0.0)
+    before = network()
+    flat = float(torch.var(clip() / 255))
+    result = fit(clip(), before, config, num_bytes=9000, device=CPU, on_progress=seen.append)
+    assert result is not None
+    assert result.steps == 240
+    assert decoded_mse(before, result.tensors, clip()) < 0.3 * flat
+    assert all(0 <= p.progress <= 1 and not p.quantized for p in seen)
+
+
+def test_l1_and_ms_ssim_fit_runs_on_larger_frames() -> None:
+    frames = torch.nn.functional.interpolate(clip(2), size=(168, 176))
+    model = build("hnerv", for_budget("hnerv", 15_000, height=168, width=176, num_frames=2))
+    config = FitConfig(epochs=2, loss="l1_ms_ssim")
+    result = fit(frames, model, config, num_bytes=9000, device=CPU)
+    assert result is not None
+    assert result.steps == 4
+
+
+def test_fitting_through_the_quantiser_pays() -> None:
+    errors = []
+    for fraction in (0.0, 0.4):
+        model = network()
+        config = FitConfig(epochs=100, qat_fraction=fraction, precision="fp32")
+        result = fit(clip(), model, config, num_bytes=4000, device=CPU)  # under 3 bits a value
+        assert result is not None
+        codes = admissible_step_codes(result.tensors, result.step_codes, result.global_step)
+        symbols = [
+            quantize(t, step_size(result.global_step, c))
+            for t, c in zip(result.tensors, codes, strict=True)
+        ]
+        weights = QuantizedTensors(result.global_step, codes, symbols).weights()
+        errors.append(decoded_mse(model, weights, clip()))
+    assert errors[1] < 0.8 * errors[0]
+
+
+def test_same_seed_same_weights() -> None:
+    results = [
+        fit(clip(), network(), FitConfig(epochs=3, seed=s), num_bytes=9000, device=CPU)
+        for s in (0, 0, 1)
+    ]
+    first, again, other = (np.concatenate(r.tensors) for r in results if r is not None)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_seconds_bound_the_fit() -> None:
+    result = fit(clip(), network(), FitConfig(seconds=1.0), num_bytes=9000, device=CPU)
+    assert result is not None
+    assert 1.0 <= result.seconds < 3.0
+    assert result.steps > 10
+
+
+def test_learning_rate_schedule() -> None:
+    def factor(progress: float) -> float:
+        return learning_rate_factor(progress, warmup=0.1, final_factor=0.01)
+
+    assert factor(0.05) == pytest.approx(0.5)
+    assert factor(0.1) == pytest.approx(1.0)
+    assert factor(0.55) == pytest.approx(0.505)
+    assert factor(1.0) == pytest.approx(0.01)
+    assert factor(0.0) > 0
+    values = [factor(p / 100) for p in range(10, 101)]
+    assert values == sorted(values, reverse=True)
+
+
+def test_frame_order_visits_every_frame_once_an_epoch() -> None:
+    order = FrameOrder(7, 3, seed=1)
+    assert order.steps_per_epoch == 3
+    epochs = [torch.cat([order.batch(3 * e + i) for i in range(3)]).tolist() for e in range(3)]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(7))] * 3
+    assert epochs[0] != epochs[1]
+    assert [order.frames_seen(s) for s in range(5)] == [0, 3, 6, 7, 10]
+    assert order.batch(4).tolist() == FrameOrder(7, 3, seed=1).batch(4).tolist()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_are_zero_for_equal_frames_and_positive_else(name: str) -> None:
+    x = torch.rand(1, 3, 176, 176)
+    assert float(LOSSES[name](x, x)) == pytest.approx(0.0, abs=1e-6)
+    assert float(LOSSES[name](x, 1 - x)) > 0.05
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "set one of the two"),
+        ({"epochs": 1, "seconds": 1.0}, "set one of the two"),
+        ({"epochs": 0}, "epochs is 0, must be >= 1"),
+        ({"seconds": 0.0}, "seconds is 0.0, must be > 0"),
+        ({"epochs": 1, "batch_size": 0}, "batch_size is 0"),
+        ({"epochs": 1, "learning_rate": 0.0}, "learning_rate is 0.0"),
+        ({"epochs": 1, "final_factor": 2.0}, "final_factor is 2.0, must be 0 to 1"),
+        ({"epochs": 1, "warmup": 1.0}, "warmup is 1.0"),
+        ({"epochs": 1, "qat_fraction": 1.5}, "qat_fraction is 1.5"),
+        ({"epochs": 1, "loss": "l3"}, "loss is 'l3', must be one of l2"),
+        ({"epochs": 1, "precision": "fp8"}, "precision is 'fp8'"),
+    ],
+)
+def test_settings_are_checked(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FitConfig(**settings)  # type: ignore[arg-type]
+
+
+def test_recipes_override_the_settings_they_name() -> None:
+    assert recipe_config("ms-ssim", epochs=3).loss == "l1_ms_ssim"
+    assert recipe_config("default", epochs=3) == FitConfig(epochs=3)
+    with pytest.raises(ValueError, match="recipe is 'fast'"):
+        recipe_config("fast", epochs=3)

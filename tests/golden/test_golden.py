@@ -1,0 +1,106 @@
+"""Files of every released version decode to the same integers, and to the same pictures.
+
+`python scripts/make_golden.py` makes the files of the current version, once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inrcodec import VideoDecoder
+from inrcodec._segment_codec import read_segment
+from inrcodec.bitstream import VERSION, InrFile
+
+HERE = Path(__file__).parent
+RECORDS: dict[str, dict[str, Any]] = {
+    name: record
+    for path in sorted(HERE.glob("v*.json"))
+    for name, record in json.loads(path.read_text()).items()
+}
+
+
+@pytest.fixture(params=RECORDS)
+def golden(request: pytest.FixtureRequest) -> tuple[Path, dict[str, Any]]:
+    """A file and what it must hold."""
+    return HERE / request.param, RECORDS[request.param]
+
+
+Golden = tuple[Path, dict[str, Any]]
+
+
+def test_every_network_and_version_has_a_file() -> None:
+    wished = {
+        f"v{version}-{model}.inr"
+        for version in range(1, VERSION + 1)
+        for model in ("hnerv", "hnervpp", "nerv", "nervpp")
+    }
+    assert wished <= set(RECORDS)
+    assert {path.name for path in HERE.glob("*.inr")} == set(RECORDS)
+
+
+def test_files_are_small_and_unchanged(golden: Golden) -> None:
+    path, record = golden
+    data = path.read_bytes()
+    assert len(data) < 20_000
+    assert hashlib.sha256(data).hexdigest() == record["file_sha256"]
+
+
+def test_header(golden: Golden) -> None:
+    path, record = golden
+    expected = record["header"]
+    with VideoDecoder(path, device="cpu") as video:
+        header = video.header
+        first, *runs = expected["pts"]
+        assert [header.width, header.height] == expected["size"]
+        assert header.time_base == Fraction(*expected["time_base"])
+        assert header.average_fps == Fraction(*expected["fps"])
+        assert header.timestamps.first == first
+        assert [n for run in header.timestamps.runs for n in run] == runs
+        assert header.model == expected["model"]
+        segments = [[s.num_frames, dict(s.model_fields)] for s in header.segments]
+        assert segments == expected["segments"]
+        assert list(header.color) == expected["color"]
+        assert header.sample_aspect_ratio == Fraction(*expected["sar"])
+        assert header.rotation == expected["rotation"]
+        packets = [b"".join(p.data for p in stream.packets) for stream in video.audio()]
+        assert len(packets) == expected["audio"]
+        assert [hashlib.sha256(data).hexdigest() for data in packets] == record["audio_sha256"]
+
+
+def test_symbols(golden: Golden) -> None:
+    path, record = golden
+    with VideoDecoder(path, device="cpu") as video, InrFile(path) as file:
+        digests = []
+        for i in range(len(video.header.segments)):
+            quantized = read_segment(video.segment_config(i), file.segment(i))
+            symbols = np.concatenate(quantized.symbols).astype("<i4")
+            digests.append(hashlib.sha256(symbols.tobytes()).hexdigest())
+    assert digests == record["symbols_sha256"]
+
+
+def test_frames(golden: Golden) -> None:
+    path, record = golden
+    with VideoDecoder(path, device="cpu") as video:
+        frames = video[:].permute(0, 2, 3, 1).numpy()
+    assert len(frames) == len(record["mean_rgb"])
+    np.testing.assert_allclose(frames.mean((1, 2)), record["mean_rgb"], atol=0.5)
+    expected = np.asarray(Image.open(path.with_suffix(".png")))
+    assert expected.std() > 10  # a picture, not a grey field that any network gives
+    decoded = frames[record["frame"]].astype(int)
+    np.testing.assert_allclose(decoded, expected.astype(int), rtol=0, atol=1)
+
+
+def test_one_file_has_every_optional_field() -> None:
+    header = RECORDS["v1-hnervpp.inr"]["header"]
+    assert len(header["segments"]) == 2
+    assert len(header["pts"]) > 3
+    assert (header["color"], header["sar"], header["rotation"]) == ([9, 16, 9, 1], [4, 3], 90)
+    assert header["audio"] == 1

@@ -1,0 +1,216 @@
+"""`VideoDecoder` and `decode`: any frame alone, in any order, on any number of threads."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+import inrcodec
+from inrcodec._decoder import VideoDecoder
+from inrcodec._segment_codec import read_segment
+from inrcodec.bitstream import InrFile
+from inrcodec.errors import BitstreamError
+from inrcodec.metrics import psnr_db
+from inrcodec.video import VideoReader, read_audio
+
+
+def test_metadata(segmented_inr: Path) -> None:
+    with VideoDecoder(segmented_inr) as decoder:
+        metadata = decoder.metadata
+        assert (metadata.width, metadata.height, metadata.num_frames) == (64, 48, 12)
+        assert metadata.average_fps == 12
+        assert metadata.duration_seconds == pytest.approx(1.0)
+        assert metadata.pixel_aspect_ratio == Fraction(1)
+        assert metadata.codec == "inr/hnervpp"
+        assert metadata.num_audio_streams == 1
+        assert metadata.bpp == pytest.approx(8.0, rel=0.02)
+        assert len(decoder) == 12
+
+
+def test_indexing_follows_python(segmented_inr: Path) -> None:
+    with VideoDecoder(segmented_inr) as decoder:
+        everything = decoder[:]
+        assert everything.shape == (12, 3, 48, 64)
+        assert everything.dtype == torch.uint8
+        assert decoder[7].shape == (3, 48, 64)
+        _assert_same(decoder[-1], everything[11])
+        _assert_same(decoder[9:2:-3], everything[[9, 6, 3]])
+        assert decoder[5:5].shape == (0, 3, 48, 64)
+        _assert_same(torch.stack(list(decoder)), everything)
+        for index in (12, -13):
+            with pytest.raises(IndexError, match="must be -12 to 11"):
+                decoder[index]
+
+
+def test_frames_come_with_their_times(segmented_inr: Path) -> None:
+    with VideoDecoder(segmented_inr) as decoder:
+        batch = decoder.get_frames_at([3, 1, -1])
+        assert batch.pts_seconds.tolist() == pytest.approx([3 / 12, 1 / 12, 11 / 12])
+        assert batch.duration_seconds.tolist() == pytest.approx([1 / 12] * 3)
+        _assert_same(batch.data, decoder[:][[3, 1, 11]])
+        assert [frame.pts_seconds for frame in batch] == batch.pts_seconds.tolist()
+        assert decoder.get_frame_at(2).pts_seconds == pytest.approx(2 / 12)
+        assert decoder.get_frame_played_at(0.3).pts_seconds == pytest.approx(3 / 12)
+        assert decoder.get_frames_in_range(2, 9, 3).pts_seconds.tolist() == pytest.approx(
+            [2 / 12, 5 / 12, 8 / 12]
+        )
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "frames"),
+    [(0.0, 1.0, range(12)), (0.26, 0.5, range(3, 6)), (0.25, 0.26, [3]), (0.3, 0.3, [])],
+)
+def test_frames_played_in_range(
+    start: float, stop: float, frames: list[int], segmented_inr: Path
+) -> None:
+    with VideoDecoder(segmented_inr) as decoder:
+        batch = decoder.get_frames_played_in_range(start, stop)
+        assert batch.pts_seconds.tolist() == pytest.approx([i / 12 for i in frames])
+        assert len(batch.data) == len(frames)
+
+
+def test_times_and_ranges_outside_are_refused(segmented_inr: Path) -> None:
+    with VideoDecoder(segmented_inr) as decoder:
+        with pytest.raises(IndexError, match="must be within 0:12"):
+            decoder.get_frames_in_range(3, 13)
+        with pytest.raises(ValueError, match="step is 0"):
+            decoder.get_frames_in_range(0, 3, 0)
+        for seconds in (-0.1, 1.0):
+            with pytest.raises(IndexError, match="time is"):
+                decoder.get_frame_played_at(seconds)
+        with pytest.raises(IndexError, match="must be within"):
+            decoder.get_frames_played_in_range(0.5, 1.5)
+        with pytest.raises(ValueError, match="must not end first"):
+            decoder.get_frames_played_in_range(0.5, 0.4)
+
+
+def test_a_frame_alone_is_the_frame_among_others(segmented_inr: Path) -> None:
+    with VideoDecoder(segmented_inr) as decoder:
+        together = decoder[:]
+    for index in (0, 4, 5, 11):
+        with VideoDecoder(segmented_inr) as decoder:
+            _assert_same(decoder[index], together[index])
+
+
+def test_other_thread_counts_give_the_same_frames(tiny_inr: Path) -> None:
+    threads = torch.get_num_threads()
+    decoded = []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            with VideoDecoder(tiny_inr) as decoder:
+                decoded.append(decoder[:])
+    finally:
+        torch.set_num_threads(threads)
+    for frames in decoded[1:]:
+        _assert_same(frames, decoded[0])
+
+
+def test_the_same_call_repeats_its_pixels(tiny_inr: Path) -> None:
+    first, second = (VideoDecoder(tiny_inr)[:] for _ in range(2))
+    assert torch.equal(first, second)
+
+
+_HASH = """
+import hashlib, sys, torch
+torch.set_num_threads(int(sys.argv[2]))
+from inrcodec._decoder import VideoDecoder
+from inrcodec._segment_codec import read_segment
+from inrcodec.bitstream import InrFile
+decoder = VideoDecoder(sys.argv[1])
+quantized = read_segment(decoder.segment_config(0), InrFile(sys.argv[1]).segment(0))
+weights = b"".join(w.tobytes() for w in quantized.weights())
+print(hashlib.sha256(weights).hexdigest())
+"""
+
+
+def test_another_process_reads_the_same_weights(tiny_inr: Path, tmp_path: Path) -> None:
+    with VideoDecoder(tiny_inr) as decoder, InrFile(tiny_inr) as file:
+        quantized = read_segment(decoder.segment_config(0), file.segment(0))
+    expected = hashlib.sha256(b"".join(w.tobytes() for w in quantized.weights())).hexdigest()
+    command = [sys.executable, "-c", _HASH, str(tiny_inr), "1"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert found.stdout.strip() == expected
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_low_precision_loses_little(precision: str, tiny_inr: Path, tiny_clip: Path) -> None:
+    with VideoReader(tiny_clip) as reader:
+        source = torch.stack([frame.rgb for frame in reader])
+    reference = psnr_db(VideoDecoder(tiny_inr)[:], source).mean()
+    lower = psnr_db(VideoDecoder(tiny_inr, precision=precision)[:], source).mean()
+    assert float(reference - lower) < 0.05
+
+
+def test_unknown_precision_and_device_are_refused(tiny_inr: Path) -> None:
+    with pytest.raises(ValueError, match="precision is 'fp8', must be one of fp32, bf16, fp16"):
+        VideoDecoder(tiny_inr, precision="fp8")
+    with pytest.raises(ValueError, match="device is 'gpu'"):
+        VideoDecoder(tiny_inr, device="gpu")
+
+
+def test_bytes_decode_like_the_file(tiny_inr: Path) -> None:
+    assert torch.equal(VideoDecoder(tiny_inr.read_bytes())[2], VideoDecoder(tiny_inr)[2])
+
+
+def test_errors_name_the_file(tiny_inr: Path, tmp_path: Path) -> None:
+    damaged = bytearray(tiny_inr.read_bytes())
+    damaged[-20] ^= 1
+    (tmp_path / "damaged.inr").write_bytes(damaged)
+    with (
+        VideoDecoder(tmp_path / "damaged.inr") as decoder,
+        pytest.raises(BitstreamError, match=r"damaged\.inr: section SEGM is damaged"),
+    ):
+        decoder[0]
+
+
+def test_only_the_segments_needed_are_read(segmented_inr: Path, tmp_path: Path) -> None:
+    data = bytearray(segmented_inr.read_bytes())
+    with InrFile(segmented_inr) as file:
+        data[file._offsets[2] + 20] ^= 1  # damages the last segment
+    with VideoDecoder(bytes(data)) as decoder:
+        assert decoder[7].shape == (3, 48, 64)
+        with pytest.raises(BitstreamError, match="SEGM is damaged"):
+            decoder[11]
+
+
+def test_decode_writes_frames_audio_and_times(
+    segmented_inr: Path, clip_with_audio: Path, tmp_path: Path
+) -> None:
+    assert inrcodec.decode(segmented_inr, tmp_path / "out.mp4") == 12
+    with VideoReader(tmp_path / "out.mp4") as reader:
+        times = [frame.pts * reader.metadata.time_base for frame in reader]
+    assert times == [Fraction(i, 12) for i in range(12)]
+    (source,), (decoded,) = read_audio(clip_with_audio), read_audio(tmp_path / "out.mp4")
+    assert [p.data for p in decoded.packets] == [p.data for p in source.packets]
+    assert decoded.packets[0].pts * decoded.time_base == source.packets[0].pts * source.time_base
+
+
+def test_decode_a_range_takes_the_audio_along(segmented_inr: Path, tmp_path: Path) -> None:
+    assert inrcodec.decode(segmented_inr, tmp_path / "out.mp4", frames=(6, None)) == 6
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        video, audio = container.streams.video[0], container.streams.audio[0]
+        seconds = [float(s.duration * s.time_base) for s in (video, audio)]
+    assert seconds[0] == pytest.approx(0.5)
+    assert seconds[1] == pytest.approx(0.5, abs=0.05)
+
+
+def test_decode_refuses_ranges_outside(segmented_inr: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="frames are 3:13, must be a range within 0:12"):
+        inrcodec.decode(segmented_inr, tmp_path / "out.mp4", frames=(3, 13))
+    assert list(tmp_path.iterdir()) == []
+
+
+def _assert_same(a: torch.Tensor, b: torch.Tensor) -> None:
+    """Equal but for single roundings of 1/255."""
+    difference = np.abs(a.numpy().astype(int) - b.numpy().astype(int))
+    assert difference.max(initial=0) <= 1
+    assert (difference > 0).mean() < 0.001

@@ -1,0 +1,266 @@
+"""What `encode` promises: rates met, quality as reported, files that repeat and resume."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.io
+from skimage.metrics import peak_signal_noise_ratio
+
+import inrcodec
+from inrcodec import _rounds
+from inrcodec.errors import CheckpointError, Interrupted, ModelError, RateError, VideoError
+from inrcodec.fitting import InterruptFlag
+from inrcodec.video import VideoReader
+
+NETWORKS = ("nerv", "hnerv", "nervpp", "hnervpp")
+
+
+@pytest.mark.parametrize("model", NETWORKS)
+def test_every_network_encodes_and_decodes(model: str, tiny_clip: Path, tmp_path: Path) -> None:
+    report = inrcodec.encode(tiny_clip, tmp_path / "a.inr", model=model, epochs=40, bpp=12.0)
+    assert report.model == model
+    assert report.psnr_db > 15  # a flat grey has about 11 dB here
+    with inrcodec.VideoDecoder(tmp_path / "a.inr") as decoder:
+        assert decoder[:].shape == (6, 3, 48, 64)
+
+
+def test_reported_psnr_is_that_of_the_decoded_images(tiny_clip: Path, tmp_path: Path) -> None:
+    report = inrcodec.encode(tiny_clip, tmp_path / "a.inr", epochs=10, bpp=8.0)
+    inrcodec.decode(tmp_path / "a.inr", tmp_path / "%05d.png")
+    with VideoReader(tiny_clip) as reader:
+        source = [frame.rgb.permute(1, 2, 0).numpy() for frame in reader]
+    images = [skimage.io.imread(path) for path in sorted(tmp_path.glob("*.png"))]
+    psnrs = [peak_signal_noise_ratio(a, b) for a, b in zip(source, images, strict=True)]
+    assert report.psnr_db == pytest.approx(np.mean(psnrs), abs=0.01)
+
+
+@pytest.mark.parametrize("bpp", [6.0, 9.0, 20.0])
+def test_bpp_is_met_within_2_percent_and_never_exceeded(
+    bpp: float, tiny_clip: Path, tmp_path: Path
+) -> None:
+    report = inrcodec.encode(tiny_clip, tmp_path / "a.inr", epochs=2, bpp=bpp)
+    size = (tmp_path / "a.inr").stat().st_size
+    assert report.num_bytes == size
+    assert report.bpp == pytest.approx(8 * size / (6 * 48 * 64))
+    assert 0.98 * bpp <= report.bpp <= bpp
+
+
+def test_size_counts_the_file_on_disk_with_its_audio(clip_with_audio: Path, tmp_path: Path) -> None:
+    report = inrcodec.encode(clip_with_audio, tmp_path / "a.inr", epochs=2, size_bytes=30_000)
+    size = (tmp_path / "a.inr").stat().st_size
+    assert 0.98 * 30_000 <= size <= 30_000
+    assert report.audio_bytes > 3000
+    assert report.bpp == pytest.approx(8 * (size - report.audio_bytes) / (12 * 48 * 64))
+
+
+def test_size_below_the_audio_says_so(clip_with_audio: Path, tmp_path: Path) -> None:
+    with pytest.raises(RateError, match=r"audio alone takes \d+ of 3000 bytes"):
+        inrcodec.encode(clip_with_audio, tmp_path / "a.inr", epochs=1, size_bytes=3000)
+
+
+def test_too_small_a_rate_says_so(tiny_clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(RateError, match="too few"):
+        inrcodec.encode(tiny_clip, tmp_path / "a.inr", epochs=1, bpp=0.01)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_psnr_gives_a_file_that_reaches_it(tiny_clip: Path, tmp_path: Path) -> None:
+    report = inrcodec.encode(tiny_clip, tmp_path / "a.inr", epochs=20, psnr=17.0)
+    assert report.psnr_db >= 17.0
+    large = inrcodec.encode(tiny_clip, tmp_path / "b.inr", epochs=20, bpp=16.0)
+    assert report.num_bytes < large.num_bytes
+
+
+def test_psnr_out_of_reach_says_what_was_reached(tiny_clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(RateError, match=r"60.0 dB was not reached: \d+\.\d+ dB at \d+ bytes"):
+        inrcodec.encode(tiny_clip, tmp_path / "a.inr", epochs=1, psnr=60.0)
+    assert not (tmp_path / "a.inr").exists()
+
+
+def test_time_bounds_the_whole_encode(tiny_clip: Path, tmp_path: Path) -> None:
+    start = time.perf_counter()
+    report = inrcodec.encode(tiny_clip, tmp_path / "a.inr", time_seconds=12, bpp=8.0)
+    assert time.perf_counter() - start < 13
+    assert report.seconds["fit"] > 4
+    assert report.seconds["total"] == pytest.approx(
+        sum(v for k, v in report.seconds.items() if k != "total"), abs=0.1
+    )
+
+
+def test_same_seed_same_file(tiny_clip: Path, tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        inrcodec.encode(tiny_clip, tmp_path / name, epochs=3, bpp=8.0, seed=seed)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert (tmp_path / "a").read_bytes() != (tmp_path / "c").read_bytes()
+
+
+class _FlagAfter(InterruptFlag):
+    """As if Ctrl-C came after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    @property  # type: ignore[override]
+    def requested(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+@pytest.mark.parametrize("steps", [3, 25])  # before and in the quantised phase
+@pytest.mark.parametrize("segment_frames", [600, 3])
+def test_resume_gives_the_file_of_an_uninterrupted_encode(
+    steps: int,
+    segment_frames: int,
+    tiny_clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def encode(path: Path, *, resume: bool = False) -> None:
+        inrcodec.encode(
+            tiny_clip, path, epochs=5, bpp=16.0, segment_frames=segment_frames, resume=resume
+        )
+
+    encode(tmp_path / "whole.inr")
+
+    @contextmanager
+    def interrupt_soon() -> Iterator[InterruptFlag]:
+        yield _FlagAfter(steps if segment_frames > 6 else steps % 11)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_rounds, "hold_interrupts", interrupt_soon)
+        with pytest.raises(Interrupted, match="--resume"):
+            encode(tmp_path / "cut.inr")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cut.inr.ckpt", "whole.inr"]
+    encode(tmp_path / "cut.inr", resume=True)
+    assert (tmp_path / "cut.inr").read_bytes() == (tmp_path / "whole.inr").read_bytes()
+    assert not (tmp_path / "cut.inr.ckpt").exists()
+
+
+def test_resume_refuses_the_checkpoint_of_another_encode(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def interrupt_now() -> Iterator[InterruptFlag]:
+        yield InterruptFlag(requested=True)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_rounds, "hold_interrupts", interrupt_now)
+        with pytest.raises(Interrupted):
+            inrcodec.encode(tiny_clip, tmp_path / "a.inr", epochs=2, bpp=8.0)
+    with pytest.raises(CheckpointError, match="seed differ"):
+        inrcodec.encode(tiny_clip, tmp_path / "a.inr", epochs=2, bpp=8.0, seed=5, resume=True)
+    with pytest.raises(CheckpointError, match="frames_crc32 differ"):
+        inrcodec.encode(
+            tiny_clip, tmp_path / "a.inr", epochs=2, bpp=8.0, frames=(0, 5), resume=True
+        )
+
+
+def test_resume_refuses_a_damaged_checkpoint(tiny_clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.inr.ckpt").write_bytes(b"no checkpoint")
+    with pytest.raises(CheckpointError, match="damaged"):
+        inrcodec.encode(tiny_clip, tmp_path / "a.inr", epochs=2, bpp=8.0, resume=True)
+
+
+def _start_encode(clip: Path, output: Path, *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "inrcodec", "encode", str(clip), str(output)]
+    command += ["--epochs", "3000", "--bpp", "8", "--model", "nerv", *options]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=output.parent)
+
+
+def _wait_for_fit(process: subprocess.Popen[str]) -> None:
+    assert process.stderr is not None
+    text = ""
+    while "fit:" not in text or " dB" not in text:
+        text += (got := process.stderr.read(1))
+        assert got, text
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tiny_clip: Path, tmp_path: Path) -> None:
+    process = _start_encode(tiny_clip, tmp_path / "a.inr")
+    _wait_for_fit(process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume" in errors.splitlines()[-1]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.inr.ckpt"]
+
+
+def test_kill_9_leaves_no_half_file(tiny_clip: Path, tmp_path: Path) -> None:
+    process = _start_encode(tiny_clip, tmp_path / "a.inr")
+    _wait_for_fit(process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert not (tmp_path / "a.inr").exists()
+    inrcodec.encode(tiny_clip, tmp_path / "a.inr", epochs=2, bpp=8.0, model="nerv", resume=False)
+    with inrcodec.VideoDecoder(tmp_path / "a.inr") as decoder:
+        assert len(decoder) == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"bpp": 1.0, "psnr": 30.0}, "bpp and psnr are given"),
+        ({"epochs": 1, "time_seconds": 1.0}, "epochs and time_seconds are given"),
+        ({"bpp": -1.0}, "bpp is -1.0, must be > 0"),
+        ({"epochs": 0}, "epochs is 0, must be > 0"),
+        ({"preset": "turbo"}, "preset is 'turbo', must be one of fast"),
+        ({"recipe": "none"}, "recipe is 'none', must be one of default"),
+        ({"device": "abacus"}, "device is 'abacus'"),
+        ({"segment_frames": 0}, "segment_frames is 0"),
+    ],
+)
+def test_wrong_arguments_are_value_errors(
+    arguments: dict[str, object], message: str, tiny_clip: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        inrcodec.encode(tiny_clip, tmp_path / "a.inr", **arguments)  # type: ignore[arg-type]
+
+
+def test_unknown_network_is_named(tiny_clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="did you mean 'hnerv'"):
+        inrcodec.encode(tiny_clip, tmp_path / "a.inr", model="hnrv")
+
+
+def test_missing_output_folder_is_told_before_the_fit(tiny_clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match="does not exist"):
+        inrcodec.encode(tiny_clip, tmp_path / "no" / "a.inr", epochs=1)
+
+
+def test_ms_ssim_recipe_wants_frames_large_enough(tiny_clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="MS-SSIM needs sides >= 161"):
+        inrcodec.encode(tiny_clip, tmp_path / "a.inr", epochs=1, bpp=8.0, recipe="ms-ssim")
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "aspect", "num_frames", "options"),
+    [
+        ("carphone", (176, 144), "128/117", 120, {"bpp": 0.5}),
+        ("bikes", (320, 136), "1", 250, {"bpp": 0.1, "resize": (320, 136)}),
+    ],
+)
+def test_clips_of_other_shapes_and_lengths(
+    name: str,
+    size: tuple[int, int],
+    aspect: str,
+    num_frames: int,
+    options: dict[str, object],
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / f"{name}.inr"
+    report = inrcodec.encode(name, path, epochs=1, **options)  # type: ignore[arg-type]
+    assert (report.width, report.height, report.num_frames) == (*size, num_frames)
+    inrcodec.decode(path, tmp_path / "out.mp4")
+    with VideoReader(tmp_path / "out.mp4") as reader:
+        assert (reader.metadata.width, reader.metadata.height) == size
+        assert str(reader.metadata.sample_aspect_ratio) == aspect
+        assert sum(1 for _ in reader) == num_frames
