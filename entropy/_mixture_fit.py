@@ -14,6 +14,7 @@ from inrcodec.entropy._mixture import MAX_ALPHABET, TABLE_BITS, MixtureModel
 # Codes beyond this give tables as flat as an alphabet of MAX_ALPHABET symbols can show.
 _MAX_CODE = 200
 _MIXES = (0, 32, 64, 96, 128, 160, 192, 224, 255)
+_STEPS = ((8, 4, 2, 1), (2, 1))
 
 
 def empirical_entropy_bits(symbols: NDArray[np.int32]) -> float:
@@ -29,8 +30,8 @@ def empirical_entropy_bits(symbols: NDArray[np.int32]) -> float:
     return abs(float((counts * np.log2(counts / symbols.size)).sum()))
 
 
-def fit_mixture(symbols: NDArray[np.int32]) -> MixtureModel:
-    """Return the `MixtureModel` that codes `symbols` in nearly the fewest bits.
+def fit_mixture(symbols: NDArray[np.int32]) -> tuple[MixtureModel, float]:
+    """Return the `MixtureModel` that codes `symbols` in nearly the fewest bits, and those bits.
 
     Args:
         symbols: one or more integers, of any shape, spanning fewer than `MAX_ALPHABET` values.
@@ -48,61 +49,68 @@ def fit_mixture(symbols: NDArray[np.int32]) -> MixtureModel:
     counts = np.bincount(symbols.ravel().astype(np.int64) - lowest, minlength=highest - lowest + 1)
     center = int(np.clip(round(float(np.median(symbols))), lowest, highest))
     search = _Search(counts, center - lowest)
-    laplace_code, gaussian_code, mix = search.best()
-    return MixtureModel(laplace_code, gaussian_code, mix, center, lowest, highest)
+    laplace_code, gaussian_code, mix, bits = search.best()
+    return MixtureModel(laplace_code, gaussian_code, mix, center, lowest, highest), bits
 
 
 class _Search:
-    """Coordinate descent on (laplace_code, gaussian_code, mix), in steps that halve."""
+    """Descent on the two codes, in steps that shrink; the best mix of a pair is looked up."""
 
     def __init__(self, counts: NDArray[np.int64], center: int) -> None:
         self.distance = np.abs(np.arange(len(counts)) - center).astype(np.float64)
-        self.counts = counts
+        self.present = np.flatnonzero(counts)
+        self.counts = counts[self.present]
         total = counts.sum()
         self.mean_abs = max(1e-3, float((counts * self.distance).sum() / total))
         self.mean_square = max(1e-3, float((counts * self.distance**2).sum() / total))
         self.floor = len(counts) / (1 << TABLE_BITS)
         self.parts: dict[tuple[int, int], NDArray[np.float64]] = {}
+        self.known: dict[tuple[int, int], tuple[float, int]] = {}
 
-    def best(self) -> tuple[int, int, int]:
+    def best(self) -> tuple[int, int, int, float]:
         # Moments: E|d| = q / (1 - q) nearly, and E d^2 = 1 / (2 (1 - q)).
-        point = [
+        start = (
             _nearest_code(1 / (1 + self.mean_abs)),
             _nearest_code(min(1.0, 1 / (2 * self.mean_square))),
-            128,
-        ]
-        best_bits = self.bits(*point)
-        for step in (8, 4, 2, 1):
+        )
+        # Large steps can leave the right hollow, small ones never reach it: try both.
+        pair = min((self.descend(start, steps) for steps in _STEPS), key=lambda p: self.bits(*p)[0])
+        bits, mix = self.bits(*pair)
+        return *pair, mix, bits
+
+    def descend(self, pair: tuple[int, int], steps: tuple[int, ...]) -> tuple[int, int]:
+        for step in steps:
             improved = True
             while improved:
-                improved = False
-                for candidate in self._neighbours(point, step):
-                    bits = self.bits(*candidate)
-                    if bits < best_bits - 1e-6:
-                        point, best_bits, improved = candidate, bits, True
-        return point[0], point[1], point[2]
+                nearest = min(self._neighbours(pair, step), key=lambda p: self.bits(*p)[0])
+                improved = self.bits(*nearest)[0] < self.bits(*pair)[0] - 1e-6
+                pair = nearest if improved else pair
+        return pair
 
-    def bits(self, laplace_code: int, gaussian_code: int, mix: int) -> float:
-        probability = (256 - mix) / 256 * self.part(laplace_code, 1)
-        probability = probability + mix / 256 * self.part(gaussian_code, 2)
-        probability = (1 - self.floor) * probability + 1 / (1 << TABLE_BITS)
-        return float(-(self.counts * np.log2(probability)).sum())
+    def bits(self, laplace_code: int, gaussian_code: int) -> tuple[float, int]:
+        """Fewest bits that this pair of codes reaches, and the mix that does."""
+        key = laplace_code, gaussian_code
+        if key not in self.known:
+            share = np.array(_MIXES)[:, None] / 256  # (mixes, 1)
+            probability = (1 - share) * self.part(laplace_code, 1)  # (mixes, symbols)
+            probability += share * self.part(gaussian_code, 2)
+            probability = (1 - self.floor) * probability + 1 / (1 << TABLE_BITS)
+            bits = -(np.log2(probability) @ self.counts)
+            self.known[key] = float(bits.min()), _MIXES[int(bits.argmin())]
+        return self.known[key]
 
     def part(self, code: int, power: int) -> NDArray[np.float64]:
         key = code, power
         if key not in self.parts:
             weight = (1 - 2.0 ** (-code / 8)) ** (self.distance**power)
-            self.parts[key] = weight / weight.sum()
+            self.parts[key] = weight[self.present] / weight.sum()
         return self.parts[key]
 
     @staticmethod
-    def _neighbours(point: list[int], step: int) -> list[list[int]]:
-        codes = [
-            [point[0] + a * step, point[1] + b * step, point[2]]
-            for a, b in ((1, 0), (-1, 0), (0, 1), (0, -1))
-        ]
-        mixes = [[point[0], point[1], mix] for mix in _MIXES]
-        return [p for p in codes + mixes if min(p[:2]) >= 0 and max(p[:2]) <= _MAX_CODE]
+    def _neighbours(pair: tuple[int, int], step: int) -> list[tuple[int, int]]:
+        moves = [(a * step, b * step) for a in (-1, 0, 1) for b in (-1, 0, 1) if (a, b) != (0, 0)]
+        near = [(pair[0] + a, pair[1] + b) for a, b in moves]
+        return [p for p in near if min(p) >= 0 and max(p) <= _MAX_CODE]
 
 
 def _nearest_code(decay: float) -> int:

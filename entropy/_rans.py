@@ -11,6 +11,7 @@ in the order in which decoding consumes them (`docs/bitstream.md` gives the arit
 from __future__ import annotations
 
 import importlib.util
+import struct
 from functools import lru_cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -23,6 +24,7 @@ from inrcodec.entropy._mixture import MixtureModel
 
 _WORD_BYTES = 4
 _STATE_BYTES = 8
+_Tables = tuple[list[list[int]], list[int], list[int]]
 
 
 def rans_compress(
@@ -52,12 +54,7 @@ def rans_compress(
     if outside.size:
         i = outside[0]
         raise ValueError(f"symbol {symbols[i]} at {i}, must be {lowest[i]} to {highest[i]}")
-    payload: bytes = (
-        _ans()
-        .RansEncoder()
-        .encode_with_indexes(symbols.tolist(), table_indexes.tolist(), *_tables(models))
-    )
-    return payload
+    return _encode(symbols.tolist(), table_indexes.tolist(), _tables(models))
 
 
 def rans_decompress(
@@ -89,9 +86,29 @@ def rans_decompress(
     indexes, tables = table_indexes.tolist(), _tables(models)
     symbols = _ans().RansDecoder().decode_with_indexes(padded, indexes, *tables)
     # Any bytes decode to some symbols; only those that encode to the same bytes are the right ones.
-    if _ans().RansEncoder().encode_with_indexes(symbols, indexes, *tables) != payload:
+    if _encode(symbols, indexes, tables) != payload:
         raise ValueError(f"payload is not the code of {num_symbols} symbols under these tables")
     return np.asarray(symbols, np.int32)
+
+
+def _encode(symbols: list[int], indexes: list[int], tables: _Tables) -> bytes:
+    """Encode with CompressAI; very few symbols in Python.
+
+    Its encoder's buffer has one word a symbol. One or two symbols can take three words, which it
+    would write before the start of the buffer.
+    """
+    if len(symbols) > 2:
+        payload: bytes = _ans().RansEncoder().encode_with_indexes(symbols, indexes, *tables)
+        return payload
+    cdfs, _, offsets = tables
+    state, words = 1 << 31, b""
+    for symbol, index in zip(reversed(symbols), reversed(indexes), strict=True):
+        start, end = cdfs[index][symbol - offsets[index] :][:2]
+        if state >= (end - start) << 47:
+            words = struct.pack("<I", state & 0xFFFFFFFF) + words
+            state >>= 32
+        state = (state // (end - start) << 16) + state % (end - start) + start
+    return struct.pack("<Q", state) + words
 
 
 def _tables(models: list[MixtureModel]) -> tuple[list[list[int]], list[int], list[int]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -224,18 +225,21 @@ class VideoDecoder:
         Raises:
             BitstreamError: one of them is damaged.
         """
-        return [unpack_audio(self._file.audio(i)) for i in range(self.header.num_audio_streams)]
+        payloads = [self._file.audio(i) for i in range(self.header.num_audio_streams)]
+        with self._named():
+            return [unpack_audio(payload) for payload in payloads]
 
     def segment_config(self, index: int) -> NetworkConfig:
         """Return the network's configuration of segment `index`."""
         segment = self.header.segments[index]
-        return read_config(
-            self.header.model,
-            segment.model_fields,
-            height=self.header.height,
-            width=self.header.width,
-            num_frames=segment.num_frames,
-        )
+        with self._named():
+            return read_config(
+                self.header.model,
+                segment.model_fields,
+                height=self.header.height,
+                width=self.header.width,
+                num_frames=segment.num_frames,
+            )
 
     def writer_metadata(self) -> VideoMetadata:
         """Return what `VideoWriter` wants to know."""
@@ -270,12 +274,18 @@ class VideoDecoder:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _load_segment(self, index: int) -> SegmentDecoder:
-        config, data = self.segment_config(index), self._file.segment(index)
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Put the file's name before errors raised inside."""
         try:
-            quantized = read_segment(config, data)
+            yield
         except BitstreamError as exc:
             raise BitstreamError(f"{self._file.name}: {exc}") from exc
+
+    def _load_segment(self, index: int) -> SegmentDecoder:
+        config, data = self.segment_config(index), self._file.segment(index)
+        with self._named():
+            quantized = read_segment(config, data)
         return SegmentDecoder(config, quantized, device=self.device, precision=self.precision)
 
     def _decode(self, indices: Sequence[int]) -> Tensor:

@@ -21,11 +21,11 @@ MAX_PIXELS = 1 << 26
 MAX_FRAMES = 1 << 20
 MAX_SEGMENTS = 1 << 16
 MAX_AUDIO_STREAMS = 64
-MAX_HEADER_BYTES = 1 << 22
+MAX_HEADER_BYTES = 1 << 24
 _MAX_INT = 1 << 31
 _MAX_PTS = 1 << 62
 _MAX_TEXT = 64
-_MAX_ITEMS = 1 << 18
+_MAX_ITEMS = 1 << 22
 _DEFAULT_COLOR = (2, 2, 2, 0)
 
 
@@ -77,6 +77,10 @@ class Header:
         if self.num_audio_streams:
             fields["audio"] = self.num_audio_streams
         packed: bytes = msgpack.packb(fields)
+        try:
+            Header.from_bytes(packed)
+        except BitstreamError as exc:
+            raise ValueError(str(exc)) from exc
         return packed
 
     @classmethod
@@ -94,11 +98,8 @@ class Header:
         num_frames = sum(segment.num_frames for segment in segments)
         if num_frames > MAX_FRAMES:
             raise BitstreamError(f"header: {num_frames} frames, must be <= {MAX_FRAMES}")
-        color = fields.integers("color", count=4, low=0, high=255, default=_DEFAULT_COLOR)
-        (rotation,) = fields.integers("rotation", count=1, low=0, high=359, default=(0,))
-        (num_audio,) = fields.integers(
-            "audio", count=1, low=0, high=MAX_AUDIO_STREAMS, default=(0,)
-        )
+        color = fields.integers("color", count=4, low=0, high=255, default=list(_DEFAULT_COLOR))
+        check_integer(color[3], "header: 'color' full range", 0, 1)
         header = cls(
             width=width,
             height=height,
@@ -108,9 +109,9 @@ class Header:
             model=fields.text("model"),
             segments=segments,
             color=(color[0], color[1], color[2], color[3]),
-            sample_aspect_ratio=fields.fraction("sar", default=(1, 1)),
-            rotation=rotation,
-            num_audio_streams=num_audio,
+            sample_aspect_ratio=fields.fraction("sar", default=[1, 1]),
+            rotation=fields.integer("rotation", high=359),
+            num_audio_streams=fields.integer("audio", high=MAX_AUDIO_STREAMS),
         )
         fields.end()
         return header
@@ -122,14 +123,18 @@ def unpack_msgpack(data: bytes, what: str) -> object:
     Raises:
         BitstreamError: it is not one well-formed value within the bounds.
     """
+    # An item takes a byte or more; the unpacker makes room for as many as a length claims.
+    most = min(_MAX_ITEMS, len(data))
     try:
         value: object = msgpack.unpackb(
             data,
             raw=False,
             strict_map_key=True,
-            max_array_len=_MAX_ITEMS,
-            max_map_len=_MAX_ITEMS,
+            max_array_len=most,
+            max_map_len=most,
             max_ext_len=0,
+            object_pairs_hook=_pairs,
+            ext_hook=_no_extension,
         )
     except (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException) as exc:
         reason = str(exc) or type(exc).__name__
@@ -144,6 +149,17 @@ def _unpack(data: bytes) -> dict[str, object]:
     return value
 
 
+def _pairs(items: list[tuple[object, object]]) -> dict[str, object]:
+    fields = dict(items)
+    if len(fields) < len(items) or not all(isinstance(key, str) for key in fields):
+        raise ValueError("keys of a map must be texts, each but once")
+    return fields  # type: ignore[return-value]
+
+
+def _no_extension(code: int, data: bytes) -> object:
+    raise ValueError(f"extension type {code}")
+
+
 def _pair(value: Fraction) -> list[int]:
     return [value.numerator, value.denominator]
 
@@ -155,9 +171,13 @@ class _Fields:
         self.fields = fields
 
     def take(self, name: str, default: object = None) -> object:
-        value = self.fields.pop(name, default)
+        value = self.fields.pop(name, None)
         if value is None:
-            raise BitstreamError(f"header: field {name!r} is missing")
+            if default is None:
+                raise BitstreamError(f"header: field {name!r} is missing")
+            return default
+        if value == default:
+            raise BitstreamError(f"header: {name!r} is its default, must be left out")
         return value
 
     def integers(
@@ -167,15 +187,19 @@ class _Fields:
         count: int | None = None,
         low: int,
         high: int,
-        default: tuple[int, ...] | None = None,
+        default: list[int] | None = None,
     ) -> list[int]:
         value = self.take(name, default)
-        items = list(value) if isinstance(value, list | tuple) else [value]
-        if count is not None and len(items) != count:
-            raise BitstreamError(f"header: {name!r} has {len(items)} values, must have {count}")
-        return [check_integer(item, f"header: {name!r}", low, high) for item in items]
+        if not isinstance(value, list):
+            raise BitstreamError(f"header: {name!r} must be a list")
+        if count is not None and len(value) != count:
+            raise BitstreamError(f"header: {name!r} has {len(value)} values, must have {count}")
+        return [check_integer(item, f"header: {name!r}", low, high) for item in value]
 
-    def fraction(self, name: str, default: tuple[int, int] | None = None) -> Fraction:
+    def integer(self, name: str, *, high: int) -> int:
+        return check_integer(self.take(name, 0), f"header: {name!r}", 0, high)
+
+    def fraction(self, name: str, default: list[int] | None = None) -> Fraction:
         top, bottom = self.integers(name, count=2, low=1, high=_MAX_INT, default=default)
         return Fraction(top, bottom)
 
@@ -198,11 +222,11 @@ class _Fields:
         return tuple(segments)
 
     def timestamps(self, num_frames: int) -> TimeStamps:
-        first, *flat = self.integers("pts", low=-_MAX_PTS, high=_MAX_PTS)
-        runs = tuple(zip(flat[::2], flat[1::2], strict=False))
-        if len(flat) % 2 or not runs or min(min(run) for run in runs) < 1:
+        values = self.integers("pts", low=-_MAX_PTS, high=_MAX_PTS)
+        runs = tuple(zip(values[1::2], values[2::2], strict=False))
+        if len(values) % 2 == 0 or not runs or min(min(run) for run in runs) < 1:
             raise BitstreamError("header: 'pts' must be a start and pairs of positive integers")
-        timestamps = TimeStamps(first, runs)
+        timestamps = TimeStamps(values[0], runs)
         if timestamps.num_frames != num_frames:
             raise BitstreamError(
                 f"header: 'pts' are of {timestamps.num_frames} frames, segments of {num_frames}"

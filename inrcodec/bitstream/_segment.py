@@ -6,11 +6,11 @@ Names, order and shapes of the tensors are not stored: the header's network impl
 
 from __future__ import annotations
 
-import itertools
 import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,10 @@ MAX_TENSORS = 4096
 MAX_SYMBOLS = 1 << 28
 # A payload of b bytes may stand for so many symbols: no hostile file makes much out of little.
 _FREE_SYMBOLS = 1 << 20
-_SYMBOLS_PER_BYTE = 256
+_SYMBOLS_PER_BYTE = 16
 _MIN_STEP, _MAX_STEP = 2.0**-60, 2.0**60
 _MODEL_BYTES = 6  # of a table in the file, nearly
+_ENOUGH_SYMBOLS = 200
 _CODE_BIAS = 128
 
 
@@ -158,7 +159,7 @@ def _read_model(reader: ByteReader) -> MixtureModel:
 
 def _spans(groups: Sequence[int]) -> list[tuple[int, int]]:
     ends = np.cumsum([0, *groups]).tolist()
-    return list(itertools.pairwise(ends))
+    return list(pairwise(ends))
 
 
 def _most_symbols(payload_bytes: int) -> int:
@@ -170,8 +171,8 @@ def _choose_tables(
 ) -> tuple[list[MixtureModel], list[int]]:
     """Fit the tables; neighbours in spread share one while that makes the file smaller."""
     order = sorted(range(len(tensors)), key=lambda i: float(np.abs(tensors[i]).mean()))
-    clusters = [_Cluster([i], tensors[i]) for i in order]
-    savings = [a.saving(b) for a, b in itertools.pairwise(clusters)]
+    clusters = [_Cluster(run, [tensors[i] for i in run]) for run in _runs(order, tensors)]
+    savings = [a.saving(b) for a, b in pairwise(clusters)]
     while savings and max(savings) > 0:
         at = savings.index(max(savings))
         clusters[at : at + 2] = [clusters[at].merged(clusters[at + 1])]
@@ -186,19 +187,27 @@ def _choose_tables(
     return [cluster.model for cluster in clusters], table_of
 
 
+def _runs(order: list[int], tensors: Sequence[NDArray[np.int32]]) -> list[list[int]]:
+    """Cut `order` into runs of enough symbols to tell a distribution by."""
+    runs: list[list[int]] = [[]]
+    for i in order:
+        if sum(tensors[j].size for j in runs[-1]) >= _ENOUGH_SYMBOLS:
+            runs.append([])
+        runs[-1].append(i)
+    return runs
+
+
 class _Cluster:
     """Tensors that share a table."""
 
-    def __init__(self, members: list[int], symbols: NDArray[np.int32]) -> None:
+    def __init__(self, members: list[int], symbols: list[NDArray[np.int32]]) -> None:
         self.members = members
         self.symbols = symbols
-        self.model = fit_mixture(symbols)
-        frequencies = np.array(self.model.frequencies())[symbols - self.model.lowest]
-        self.bits = float((16 - np.log2(frequencies)).sum()) + 8 * _MODEL_BYTES
+        self.model, payload_bits = fit_mixture(np.concatenate(symbols))
+        self.bits = payload_bits + 8 * _MODEL_BYTES
 
     def merged(self, other: _Cluster) -> _Cluster:
-        symbols = np.concatenate([self.symbols, other.symbols])
-        return _Cluster(self.members + other.members, symbols)
+        return _Cluster(self.members + other.members, self.symbols + other.symbols)
 
     def saving(self, other: _Cluster) -> float:
         return self.bits + other.bits - self.merged(other).bits
