@@ -20,15 +20,13 @@ from inrcodec._report import EncodeReport
 from inrcodec._rounds import EncodedVideo, EncodeJob, encode_round
 from inrcodec._session import Session
 from inrcodec._source import Source, SourceOptions, read_source
-from inrcodec.bitstream import pack_audio, write_atomically
+from inrcodec.bitstream import pack_audio, section_bytes, write_atomically
 from inrcodec.errors import RateError, VideoError
 from inrcodec.fitting import recipe_config, resolve_device, resolve_precision
 from inrcodec.metrics import ms_ssim, psnr_db
 from inrcodec.models import count_parameters, entry, macs_per_frame
 from inrcodec.video import RawVideoFormat
 
-# The entries of the audio streams in header and index, which count as audio in `--size`.
-_AUDIO_ENTRY_BYTES = 24
 _SCORED_AT_ONCE = 8
 
 
@@ -210,7 +208,7 @@ def _wished_bytes(job: EncodeJob, bpp: float, size_bytes: int | None) -> int:
     num_frames, _, height, width = job.source.frames.shape
     if size_bytes is None:
         return int(bpp * num_frames * height * width / 8)
-    audio_bytes = sum(len(payload) + _AUDIO_ENTRY_BYTES for payload in job.audio)
+    audio_bytes = sum(section_bytes(len(payload)) for payload in job.audio)
     if audio_bytes >= size_bytes:
         raise RateError(
             f"audio alone takes {audio_bytes} of {size_bytes} bytes; "

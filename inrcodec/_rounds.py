@@ -22,7 +22,7 @@ from inrcodec._segment_encode import (
 )
 from inrcodec._session import Session
 from inrcodec._source import Source
-from inrcodec.bitstream import Header, SegmentInfo, file_bytes
+from inrcodec.bitstream import Header, SegmentInfo, file_bytes, section_bytes
 from inrcodec.errors import Interrupted
 from inrcodec.fitting import FitConfig, FitResult, fp32_arithmetic, hold_interrupts
 from inrcodec.metrics import ms_ssim
@@ -31,8 +31,8 @@ from inrcodec.models import NetworkConfig, build, count_parameters
 _HEADER_BYTES = 250  # before it is known
 # Seconds to code a stored value: the step's search packs a segment a few times.
 _CODE_SECONDS_A_PARAMETER = 1e-5
-_CODE_SECONDS = 1.0
-_RESERVE_FACTOR = 1.25
+_CODE_SECONDS = 3.0
+_RESERVE_FACTOR = 1.4
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,8 @@ class EncodedVideo:
 
     @property
     def audio_bytes(self) -> int:
-        """Bytes of the file that are audio: its sections and their entries in index and header."""
-        return len(self.to_bytes()) - len(
-            file_bytes(replace(self.header, num_audio_streams=0), self.segments)
-        )
+        """Bytes of the file that are audio: its sections and their entries in the index."""
+        return sum(section_bytes(len(payload)) for payload in self.audio)
 
     def recode(self, num_bytes: int) -> EncodedVideo:
         """Return the same fits coded in `num_bytes`, audio excluded.
@@ -195,8 +193,8 @@ def _header(job: EncodeJob, configs: list[NetworkConfig]) -> Header:
 
 
 def _fixed_bytes(header: Header) -> int:
-    """Bytes of a file without audio that are not segments' payloads."""
-    return len(file_bytes(replace(header, num_audio_streams=0), [b""] * len(header.segments)))
+    """Bytes of a file that are neither audio nor segments' payloads."""
+    return len(file_bytes(header, [b""] * len(header.segments)))
 
 
 def _reserve_seconds(job: EncodeJob, configs: list[NetworkConfig]) -> float:

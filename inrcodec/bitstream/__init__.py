@@ -1,7 +1,7 @@
 """The `.inr` file: sections, header, segments, audio. `docs/bitstream.md` is the specification."""
 
 from inrcodec.bitstream._audio import pack_audio, unpack_audio
-from inrcodec.bitstream._file import InrFile, file_bytes, write_atomically
+from inrcodec.bitstream._file import InrFile, file_bytes, section_bytes, write_atomically
 from inrcodec.bitstream._header import MAX_FRAMES, MAX_PIXELS, MAX_SIDE, Header, SegmentInfo
 from inrcodec.bitstream._sections import VERSION
 from inrcodec.bitstream._segment import (
@@ -25,6 +25,7 @@ __all__ = [
     "file_bytes",
     "pack_audio",
     "pack_segment",
+    "section_bytes",
     "segment_sizes",
     "unpack_audio",
     "unpack_segment",

@@ -20,6 +20,8 @@ from inrcodec.bitstream import _sections as sections
 from inrcodec.bitstream._header import MAX_HEADER_BYTES, Header
 from inrcodec.errors import BitstreamError
 
+_INDEX_ENTRY_BYTES = 4
+
 
 def file_bytes(header: Header, segments: Sequence[bytes], audio: Sequence[bytes] = ()) -> bytes:
     """Return the bytes of a whole file from the payloads of its sections."""
@@ -30,6 +32,11 @@ def file_bytes(header: Header, segments: Sequence[bytes], audio: Sequence[bytes]
     parts += [sections.frame(sections.SEGMENT, payload) for payload in segments]
     parts += [sections.frame(sections.AUDIO, payload) for payload in audio]
     return b"".join(parts)
+
+
+def section_bytes(length: int) -> int:
+    """Return what a payload of `length` bytes adds to a file: with framing and index entry."""
+    return length + sections.FRAME_BYTES + _INDEX_ENTRY_BYTES
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -87,14 +94,13 @@ class InrFile:
 
     @property
     def audio_bytes(self) -> int:
-        """Bytes of the file that are audio: the sections AUDI."""
-        lengths = self._lengths[len(self.header.segments) :]
-        return sum(length + sections.FRAME_BYTES for length in lengths)
+        """Bytes of the file that are audio: its sections and their entries in the index."""
+        return sum(section_bytes(length) for length in self._lengths[len(self.header.segments) :])
 
     def sizes(self) -> Iterator[tuple[str, int]]:
         """Yield the name and the bytes, framing apart, of the parts in file order."""
         yield "header", self._header_bytes
-        yield "index", 4 * len(self._lengths)
+        yield "index", _INDEX_ENTRY_BYTES * len(self._lengths)
         num_segments = len(self.header.segments)
         for i, length in enumerate(self._lengths):
             yield ("segment" if i < num_segments else "audio"), length
@@ -118,9 +124,10 @@ class InrFile:
         self.header = Header.from_bytes(data)
         self._header_bytes = len(data)
         count = len(self.header.segments) + self.header.num_audio_streams
-        index = sections.read_section(file, sections.INDEX, max_bytes=4 * count)
-        if len(index) != 4 * count:
-            raise BitstreamError(f"index has {len(index)} bytes, must have {4 * count}")
+        length = _INDEX_ENTRY_BYTES * count
+        index = sections.read_section(file, sections.INDEX, max_bytes=length)
+        if len(index) != length:
+            raise BitstreamError(f"index has {len(index)} bytes, must have {length}")
         self._lengths = struct.unpack(f"<{count}I", index)
         self._offsets = []
         offset = file.tell()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from inrcodec.cli import _decode, _encode, _info, _play, _zoo
@@ -27,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser.parse_args(argv)
     except SystemExit as exc:
         return int(exc.code or 0)
+    warnings.showwarning = _show_warning
     try:
         status: int = arguments.run(arguments)
         sys.stdout.flush()
@@ -46,6 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _fail(message: str, status: int) -> int:
     print(f"inrcodec: {' '.join(message.split())}", file=sys.stderr)
     return status
+
+
+def _show_warning(message: Warning | str, *details: object, **more: object) -> None:
+    """Print a warning as an error is printed: in one line, without the place in the code."""
+    print(f"inrcodec: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _build_parser() -> argparse.ArgumentParser:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from typing import Any
 
+from inrcodec._presets import SEGMENT_FRAMES
 from inrcodec.cli import _parser as p
 
 
@@ -62,8 +64,9 @@ def add_commands(commands: Any) -> None:
     fit.add_argument(
         "--segment-frames",
         type=p.positive_int,
+        default=SEGMENT_FRAMES,
         metavar="N",
-        help="cut longer clips into segments of at most N frames (default 600)",
+        help=f"cut longer clips into segments of at most N frames (default {SEGMENT_FRAMES})",
     )
     p.add_device(fit)
     fit.add_argument("--seed", type=int, default=0, metavar="N", help="default 0")
@@ -85,14 +88,12 @@ def add_commands(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Encode, and print the report."""
+    started = time.perf_counter()
     raw_options = (arguments.video_size, arguments.pix_fmt, arguments.fps)
     if arguments.video_size is None and any(option is not None for option in raw_options):
         raise ValueError("--pix-fmt and --fps go with --video-size, for a raw .yuv")
     from inrcodec import encode
 
-    settings = (
-        {} if arguments.segment_frames is None else {"segment_frames": arguments.segment_frames}
-    )
     report = encode(
         arguments.source,
         arguments.output,
@@ -101,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
         size_bytes=arguments.size,
         psnr=arguments.psnr,
         epochs=arguments.epochs,
-        time_seconds=arguments.time,
+        time_seconds=_time_left(arguments.time, time.perf_counter() - started),
         model=arguments.model,
         recipe=arguments.recipe,
         frames=arguments.frames,
@@ -109,11 +110,11 @@ def run(arguments: argparse.Namespace) -> int:
         crop=arguments.crop,
         raw=_raw_format(arguments),
         audio=not arguments.no_audio,
+        segment_frames=arguments.segment_frames,
         device=arguments.device,
         seed=arguments.seed,
         resume=arguments.resume,
         progress=not arguments.quiet,
-        **settings,
     )
     if arguments.json:
         json.dump(report.to_dict(), sys.stdout, indent=2)
@@ -121,6 +122,11 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(report.summary())
     return 0
+
+
+def _time_left(wished: float | None, spent: float) -> float | None:
+    """The wished time without what the imports took: `--time` is what the user waits."""
+    return None if wished is None else max(wished - spent, 1.0)
 
 
 def _raw_format(arguments: argparse.Namespace) -> Any:

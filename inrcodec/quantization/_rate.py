@@ -39,7 +39,7 @@ def admissible_step_codes(
 def finest_global_step(tensors: Sequence[NDArray[np.float32]]) -> float:
     """Return the smallest global step at which `tensors` have step codes for all their symbols."""
     largest = max(float(np.abs(tensor).max(initial=0.0)) for tensor in tensors)
-    return max(largest, _TINY) / (MAX_SYMBOL * 2.0 ** (MAX_STEP_CODE / 8))
+    return max(largest, _TINY) / float(step_size(MAX_SYMBOL, MAX_STEP_CODE))
 
 
 def estimate_bytes(

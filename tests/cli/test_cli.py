@@ -66,6 +66,15 @@ def test_encode_takes_the_options_of_the_source(
     assert json.loads(out)["average_fps"] == pytest.approx(30000 / 1001)
 
 
+def test_overhead_of_one_segment_is_under_600_bytes(
+    tiny_inr: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = run(capsys, "info", tiny_inr, "--json")
+    sizes = json.loads(out)["sizes"]
+    overhead = sum(size for name, size in sizes.items() if name not in ("decoder", "embeddings"))
+    assert 100 < overhead < 600
+
+
 def test_info_says_where_every_byte_went(
     segmented_inr: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
