@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 MAX_DECODER_PARAMS = 2**28
-_MAX_ACTIVATION = 2**31  # values of one feature map of one frame
+_MAX_ACTIVATION = 2**29  # values of one feature map of one frame
 _MAX_SIDE = 16384
 _MAX_FRAMES = 2**24
 _MAX_CHANNELS = 2048

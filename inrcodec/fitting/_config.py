@@ -51,15 +51,20 @@ RECIPES: dict[str, dict[str, Any]] = {
 """Named overrides of `FitConfig`."""
 
 
-def recipe_config(name: str, **settings: Any) -> FitConfig:
-    """Return the `FitConfig` of the recipe `name`, with further `settings`.
+LEARNING_RATES = {"hnervpp": 8e-3}
+"""Peaks for networks that take another than `FitConfig`'s (`benchmarks/notes/default-recipe.md`)."""
+
+
+def recipe_config(name: str, model: str, **settings: Any) -> FitConfig:
+    """Return the `FitConfig` of the recipe `name` for the network `model`, with more `settings`.
 
     Raises:
         ValueError: no such recipe, or a setting out of its range.
     """
     if name not in RECIPES:
         raise ValueError(f"recipe is {name!r}, must be one of {', '.join(RECIPES)}")
-    return FitConfig(**{**RECIPES[name], **settings})
+    rate = {"learning_rate": LEARNING_RATES[model]} if model in LEARNING_RATES else {}
+    return FitConfig(**{**rate, **RECIPES[name], **settings})
 
 
 def _check(good: bool, name: str, value: object, rule: str) -> None:
