@@ -52,7 +52,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 LEARNING_RATES = {"hnervpp": 8e-3}
-"""Peaks for networks that take another than `FitConfig`'s (`benchmarks/notes/default-recipe.md`)."""
+"""Peaks where `FitConfig`'s does not do; from benchmarks/notes/default-recipe.md."""
 
 
 def recipe_config(name: str, model: str, **settings: Any) -> FitConfig:
