@@ -45,7 +45,7 @@ def test_sizes_are_those_of_the_file(real_file: bytes, sections: Sections) -> No
     with InrFile(real_file) as file:
         sizes = list(file.sizes())
         assert file.num_bytes == len(real_file)
-        assert file.audio_bytes == len(sections[4][1]) + 12
+        assert file.audio_bytes == len(sections[4][1]) + 12 + 4  # framing, index entry
     names = ["header", "index", "segment", "segment", "audio", "framing"]
     assert [name for name, _ in sizes] == names
     assert [size for _, size in sizes[:5]] == [len(payload) for _, payload in sections]
