@@ -34,7 +34,7 @@ def describe(path: str | Path) -> dict[str, Any]:
         entropy_bits = 0.0
         for i, config in enumerate(configs):
             names, counts, groups = tensor_layout(config)
-            segment = segment_sizes(file.segment(i), counts, groups)
+            segment = segment_sizes(file.segment(i), counts, groups, num_frames=config.num_frames)
             sizes["side_information"] += segment.side_bytes
             for group, size in zip(("decoder", "embeddings"), segment.payload_bytes, strict=False):
                 sizes[group] = sizes.get(group, 0) + size

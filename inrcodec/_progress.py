@@ -11,7 +11,7 @@ from inrcodec.fitting import FitProgress
 
 T = TypeVar("T")
 
-_FIT_FORMAT = "{desc}: {percentage:3.0f}%|{bar:20}| {postfix} [{elapsed}<{remaining}]"
+_FIT_FORMAT = "{desc}: {percentage:3.0f}%|{bar:20}| [{elapsed}<{remaining}{postfix}]"
 
 
 class ProgressBars:

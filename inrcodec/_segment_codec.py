@@ -117,7 +117,7 @@ def read_config(
 def read_segment(config: NetworkConfig, data: bytes) -> QuantizedTensors:
     """Return the integers of a segment from the payload of its section."""
     _, sizes, groups = tensor_layout(config)
-    return unpack_segment(data, sizes, groups)
+    return unpack_segment(data, sizes, groups, num_frames=config.num_frames)
 
 
 def _batch_size(config: NetworkConfig) -> int:

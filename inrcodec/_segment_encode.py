@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from inrcodec._presets import BITS_PER_PARAMETER
@@ -117,13 +116,12 @@ def code_segment(config: NetworkConfig, fit: FitResult, num_bytes: int) -> bytes
     Raises:
         RateError: no step gives so few bytes.
     """
-    _, _, groups = tensor_layout(config)
     num_symbols = count_parameters(config).total
     coded: dict[float, bytes] = {}
 
     def at(log_step: float) -> bytes:
         if log_step not in coded:
-            coded[log_step] = _pack(fit.tensors, fit.step_codes, 2.0**log_step, groups)
+            coded[log_step] = _pack(config, fit, 2.0**log_step)
         return coded[log_step]
 
     finest = math.log2(finest_global_step(fit.tensors))
@@ -148,16 +146,16 @@ def code_segment(config: NetworkConfig, fit: FitResult, num_bytes: int) -> bytes
     return at(coarse)
 
 
-def _pack(
-    tensors: list[NDArray[np.float32]], codes: list[int], global_step: float, groups: list[int]
-) -> bytes:
+def _pack(config: NetworkConfig, fit: FitResult, global_step: float) -> bytes:
     global_step = float(np.float32(global_step))
-    codes = admissible_step_codes(tensors, codes, global_step)
+    codes = admissible_step_codes(fit.tensors, fit.step_codes, global_step)
     symbols = [
         quantize(tensor, step_size(global_step, code))
-        for tensor, code in zip(tensors, codes, strict=True)
+        for tensor, code in zip(fit.tensors, codes, strict=True)
     ]
-    return pack_segment(QuantizedTensors(global_step, codes, symbols), groups)
+    quantized = QuantizedTensors(global_step, codes, symbols)
+    _, _, groups = tensor_layout(config)
+    return pack_segment(quantized, groups, num_frames=config.num_frames)
 
 
 def _initialise(model: str, config: NetworkConfig, seed: int) -> Network:

@@ -42,7 +42,7 @@ def test_payloads_are_within_1_percent_of_the_empirical_entropy(
     config, fit = fitted
     data = code_segment(config, fit, 93_000)
     _, sizes, groups = tensor_layout(config)
-    found = segment_sizes(data, sizes, groups)
+    found = segment_sizes(data, sizes, groups, num_frames=config.num_frames)
     payload_bits = 8 * sum(found.payload_bytes)
     assert found.side_bytes + sum(found.payload_bytes) == len(data)
     assert found.entropy_bits < payload_bits < 1.01 * found.entropy_bits

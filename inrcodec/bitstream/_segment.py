@@ -16,9 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrcodec.bitstream._varint import ByteReader, svarint, uvarint
-from inrcodec.entropy import MixtureModel, fit_mixture, rans_compress, rans_decompress
+from inrcodec.entropy import (
+    MixtureModel,
+    empirical_entropy_bits,
+    fit_mixture,
+    rans_compress,
+    rans_decompress,
+)
 from inrcodec.errors import BitstreamError
-from inrcodec.quantization import MAX_SYMBOL, QuantizedTensors
+from inrcodec.quantization import (
+    MAX_SYMBOL,
+    QuantizedTensors,
+    differences_pay,
+    temporal_difference,
+    temporal_sum,
+)
 
 MAX_TENSORS = 4096
 MAX_SYMBOLS = 1 << 28
@@ -41,29 +53,43 @@ class SegmentSizes:
     entropy_bits: float  # empirical: under the histogram of the symbols that share a table
 
 
-def pack_segment(quantized: QuantizedTensors, groups: Sequence[int]) -> bytes:
+def pack_segment(
+    quantized: QuantizedTensors, groups: Sequence[int], *, num_frames: int = 1
+) -> bytes:
     """Entropy-code `quantized` into the payload of a section SEGM.
 
     Args:
         quantized: the segment's integers.
         groups: how many tensors each payload holds, in order, adding up to all of them.
+        num_frames: over which the tensors of the second group run.
 
     Raises:
         ValueError: the symbols are too many for the bytes they take.
     """
-    models, table_of = _choose_tables(quantized.symbols)
+    frames_of = _frames_of(groups, num_frames)
+    predicted = [
+        differences_pay(symbols, frames)
+        for symbols, frames in zip(quantized.symbols, frames_of, strict=True)
+    ]
+    coded = [
+        temporal_difference(symbols, frames) if by_difference else symbols
+        for symbols, frames, by_difference in zip(
+            quantized.symbols, frames_of, predicted, strict=True
+        )
+    ]
+    models, table_of = _choose_tables(coded)
     side = bytearray(struct.pack("<f", quantized.global_step))
     side += uvarint(len(models))
     for model in models:
         side += bytes([model.laplace_code, model.gaussian_code, model.mix])
         side += svarint(model.center)
         side += uvarint(model.center - model.lowest) + uvarint(model.highest - model.center)
-    for code, table in zip(quantized.step_codes, table_of, strict=True):
-        side += bytes([code + _CODE_BIAS]) + uvarint(table)
+    for code, table, by_difference in zip(quantized.step_codes, table_of, predicted, strict=True):
+        side += bytes([code + _CODE_BIAS]) + uvarint(2 * table + by_difference)
     payloads = []
     for first, last in _spans(groups):
-        symbols = np.concatenate(quantized.symbols[first:last])
-        sizes = [s.size for s in quantized.symbols[first:last]]
+        symbols = np.concatenate(coded[first:last])
+        sizes = [s.size for s in coded[first:last]]
         payload = rans_compress(symbols, np.repeat(table_of[first:last], sizes), models)
         if symbols.size > _most_symbols(len(payload)):
             raise ValueError(f"{symbols.size} symbols in {len(payload)} bytes are too many")
@@ -72,57 +98,66 @@ def pack_segment(quantized: QuantizedTensors, groups: Sequence[int]) -> bytes:
     return bytes(side) + b"".join(payloads)
 
 
-def unpack_segment(data: bytes, sizes: Sequence[int], groups: Sequence[int]) -> QuantizedTensors:
+def unpack_segment(
+    data: bytes, sizes: Sequence[int], groups: Sequence[int], *, num_frames: int = 1
+) -> QuantizedTensors:
     """Read the payload of a section SEGM: the inverse of `pack_segment`.
 
     Args:
         data: the payload.
         sizes: elements of each tensor, as the network implies them.
         groups: how many tensors each rANS payload holds.
+        num_frames: over which the tensors of the second group run.
 
     Raises:
         BitstreamError: what is wrong, before anything large is allocated.
     """
-    global_step, models, codes, table_of, payloads = _read_side(data, len(sizes), groups)
-    symbols: list[NDArray[np.int32]] = []
-    for (first, last), payload in zip(_spans(groups), payloads, strict=True):
-        num_symbols = sum(sizes[first:last])
-        if num_symbols > min(MAX_SYMBOLS, _most_symbols(len(payload))):
-            raise BitstreamError(
-                f"segment: {num_symbols} symbols cannot come from {len(payload)} bytes"
-            )
-        tables = np.repeat(np.array(table_of[first:last], np.int32), sizes[first:last])
-        try:
-            flat = rans_decompress(payload, tables, models)
-        except ValueError as exc:
-            raise BitstreamError(f"segment: {exc}") from exc
-        symbols += np.split(flat, np.cumsum(sizes[first:last])[:-1])
-    return QuantizedTensors(global_step, codes, symbols)
+    side = _read_side(data, len(sizes), groups, num_frames)
+    coded = _read_symbols(side, sizes, groups)
+    symbols = [
+        _undo_difference(tensor, num_frames) if by_difference else tensor
+        for tensor, by_difference in zip(coded, side.predicted, strict=True)
+    ]
+    return QuantizedTensors(side.global_step, side.step_codes, symbols)
 
 
-def segment_sizes(data: bytes, sizes: Sequence[int], groups: Sequence[int]) -> SegmentSizes:
-    """Say where the bytes of a segment are, and how near its payloads are to the entropy."""
-    _, models, _, table_of, payloads = _read_side(data, len(sizes), groups)
-    symbols = unpack_segment(data, sizes, groups).symbols
+def segment_sizes(
+    data: bytes, sizes: Sequence[int], groups: Sequence[int], *, num_frames: int = 1
+) -> SegmentSizes:
+    """Say where the bytes of a segment are, and how near its payloads are to the entropy.
+
+    Arguments and errors are those of `unpack_segment`.
+    """
+    side = _read_side(data, len(sizes), groups, num_frames)
+    coded = _read_symbols(side, sizes, groups)
     tensor_bits = []
-    for tensor, table in zip(symbols, table_of, strict=True):
-        costs = 16 - np.log2(np.array(models[table].frequencies()))
-        tensor_bits.append(float(costs[tensor - models[table].lowest].sum()))
+    for tensor, table in zip(coded, side.table_of, strict=True):
+        model = side.models[table]
+        costs = 16 - np.log2(np.array(model.frequencies()))
+        tensor_bits.append(float(costs[tensor - model.lowest].sum()))
     entropy_bits = 0.0
-    for table in range(len(models)):
-        shared = [s for s, t in zip(symbols, table_of, strict=True) if t == table]
-        _, counts = np.unique(np.concatenate(shared), return_counts=True)
-        entropy_bits -= float((counts * np.log2(counts / counts.sum())).sum())
-    payload_bytes = tuple(len(payload) for payload in payloads)
+    for table in range(len(side.models)):
+        shared = [s for s, t in zip(coded, side.table_of, strict=True) if t == table]
+        entropy_bits += empirical_entropy_bits(np.concatenate(shared))
+    payload_bytes = tuple(len(payload) for payload in side.payloads)
     return SegmentSizes(
         len(data) - sum(payload_bytes), payload_bytes, tuple(tensor_bits), entropy_bits
     )
 
 
-def _read_side(
-    data: bytes, num_tensors: int, groups: Sequence[int]
-) -> tuple[float, list[MixtureModel], list[int], list[int], list[bytes]]:
-    """Read everything of a segment but its symbols: step, tables, codes, tables' use, payloads."""
+@dataclass(frozen=True)
+class _Side:
+    """Everything of a segment but its symbols."""
+
+    global_step: float
+    models: list[MixtureModel]
+    step_codes: list[int]  # one a tensor
+    table_of: list[int]  # likewise
+    predicted: list[bool]  # likewise: whether differences in time are coded
+    payloads: list[bytes]  # one a group
+
+
+def _read_side(data: bytes, num_tensors: int, groups: Sequence[int], num_frames: int) -> _Side:
     reader = ByteReader(data, "segment")
     (global_step,) = struct.unpack("<f", reader.take(4))
     if not (math.isfinite(global_step) and _MIN_STEP <= global_step <= _MAX_STEP):
@@ -131,18 +166,57 @@ def _read_side(
     if not 1 <= num_models <= num_tensors:
         raise BitstreamError(f"segment: {num_models} tables, must be 1 to {num_tensors} (tensors)")
     models = [_read_model(reader) for _ in range(num_models)]
-    codes, table_of = [], []
-    for _ in range(num_tensors):
+    codes, table_of, predicted = [], [], []
+    for frames in _frames_of(groups, num_frames):
         codes.append(reader.u8() - _CODE_BIAS)
-        table_of.append(reader.uvarint())
-        if table_of[-1] >= num_models:
-            raise BitstreamError(f"segment: table {table_of[-1]}, must be under {num_models}")
+        table, by_difference = divmod(reader.uvarint(), 2)
+        if table >= num_models:
+            raise BitstreamError(f"segment: table {table}, must be under {num_models}")
+        if by_difference and frames < 2:
+            raise BitstreamError("segment: differences in time of a tensor that has none")
+        table_of.append(table)
+        predicted.append(bool(by_difference))
     if set(table_of) != set(range(num_models)):
         raise BitstreamError("segment: a table is used by no tensor")
     lengths = [reader.uvarint() for _ in groups]
     payloads = [reader.take(length) for length in lengths]
     reader.end()
-    return global_step, models, codes, table_of, payloads
+    return _Side(global_step, models, codes, table_of, predicted, payloads)
+
+
+def _read_symbols(
+    side: _Side, sizes: Sequence[int], groups: Sequence[int]
+) -> list[NDArray[np.int32]]:
+    """Decode the payloads into one flat array a tensor, as they were coded."""
+    coded: list[NDArray[np.int32]] = []
+    for (first, last), payload in zip(_spans(groups), side.payloads, strict=True):
+        num_symbols = sum(sizes[first:last])
+        if num_symbols > min(MAX_SYMBOLS, _most_symbols(len(payload))):
+            raise BitstreamError(
+                f"segment: {num_symbols} symbols cannot come from {len(payload)} bytes"
+            )
+        tables = np.repeat(np.array(side.table_of[first:last], np.int32), sizes[first:last])
+        try:
+            flat = rans_decompress(payload, tables, side.models)
+        except ValueError as exc:
+            raise BitstreamError(f"segment: {exc}") from exc
+        coded += np.split(flat, np.cumsum(sizes[first:last])[:-1])
+    return coded
+
+
+def _undo_difference(differences: NDArray[np.int32], num_frames: int) -> NDArray[np.int32]:
+    symbols = temporal_sum(differences, num_frames)
+    largest = int(np.abs(symbols).max(initial=0))
+    if largest > MAX_SYMBOL + 1:
+        raise BitstreamError(
+            f"segment: differences add up to {largest}, must be +-{MAX_SYMBOL + 1}"
+        )
+    return symbols.astype(np.int32)
+
+
+def _frames_of(groups: Sequence[int], num_frames: int) -> list[int]:
+    """Over how many frames each tensor runs: weights over none, that is 1, embeddings over all."""
+    return [1] * groups[0] + [num_frames] * sum(groups[1:])
 
 
 def _read_model(reader: ByteReader) -> MixtureModel:

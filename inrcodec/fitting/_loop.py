@@ -158,7 +158,7 @@ class _Fit:
         if self.rate_updates == 0:
             self._allocate()
             self.embeddings = embed_all(self.network, self.frames)
-        self.quantizer.meet(stored_tensors(self.network, self.embeddings), self.num_bytes)
+        self._meet(stored_tensors(self.network, self.embeddings))
         self.rate_updates += 1
 
     def set_learning_rate(self, progress: float) -> None:
@@ -210,7 +210,7 @@ class _Fit:
         tensors = stored_tensors(self.network, embed_all(self.network, self.frames))
         if not self.quantizer.ready:
             self._allocate()
-            self.quantizer.meet(tensors, self.num_bytes)
+            self._meet(tensors)
         quantizer = self.quantizer
         return FitResult(
             tensors, quantizer.step_codes, quantizer.global_step, self.steps, self.seconds()
@@ -239,6 +239,12 @@ class _Fit:
         self.mse = state["mse"].to(self.device)
         self.steps, self.rate_updates = state["steps"], state["rate_updates"]
         self.started = time.perf_counter() - state["seconds"]
+
+    def _meet(self, tensors: list[NDArray[np.float32]]) -> None:
+        num_weights = sum(1 for _ in self.network.decoder.parameters())
+        num_channels = len(tensors) - num_weights
+        frames_of = [1] * num_weights + [len(self.frames)] * num_channels
+        self.quantizer.meet(tensors, self.num_bytes, frames_of=frames_of)
 
     def _allocate(self) -> None:
         count = min(_SENSITIVITY_FRAMES, len(self.frames))

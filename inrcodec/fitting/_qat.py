@@ -69,9 +69,13 @@ class Quantizer:
             [s * share for s, share in zip(sensitivities, shares, strict=True)], sizes
         )
 
-    def meet(self, tensors: list[NDArray[np.float32]], num_bytes: float) -> None:
+    def meet(
+        self, tensors: list[NDArray[np.float32]], num_bytes: float, *, frames_of: list[int]
+    ) -> None:
         """Choose the global step at which `tensors` take `num_bytes`, nearly."""
-        self.global_step = solve_global_step(tensors, self.step_codes, num_bytes)
+        self.global_step = solve_global_step(
+            tensors, self.step_codes, num_bytes, frames_of=frames_of
+        )
         codes = admissible_step_codes(tensors, self.step_codes, self.global_step)
         self.steps = [float(step_size(self.global_step, code)) for code in codes]
 

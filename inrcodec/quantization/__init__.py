@@ -1,6 +1,11 @@
 """Uniform quantisation of weights and embeddings, and how its bits are shared among tensors."""
 
 from inrcodec.quantization._allocation import allocate_step_codes, output_sensitivity
+from inrcodec.quantization._prediction import (
+    differences_pay,
+    temporal_difference,
+    temporal_sum,
+)
 from inrcodec.quantization._rate import (
     admissible_step_codes,
     estimate_bytes,
@@ -22,6 +27,7 @@ __all__ = [
     "admissible_step_codes",
     "allocate_step_codes",
     "dequantize",
+    "differences_pay",
     "estimate_bytes",
     "fake_quantize",
     "finest_global_step",
@@ -29,4 +35,6 @@ __all__ = [
     "quantize",
     "solve_global_step",
     "step_size",
+    "temporal_difference",
+    "temporal_sum",
 ]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrcodec.entropy import empirical_entropy_bits
+from inrcodec.quantization._prediction import differences_pay, temporal_difference
 from inrcodec.quantization._uniform import MAX_STEP_CODE, MAX_SYMBOL, quantize, step_size
 
 _BISECTIONS = 20
@@ -43,9 +44,19 @@ def finest_global_step(tensors: Sequence[NDArray[np.float32]]) -> float:
 
 
 def estimate_bytes(
-    tensors: Sequence[NDArray[np.float32]], step_codes: Sequence[int], global_step: float
+    tensors: Sequence[NDArray[np.float32]],
+    step_codes: Sequence[int],
+    global_step: float,
+    *,
+    frames_of: Sequence[int] | None = None,
 ) -> float:
     """Return the bytes that entropy coding `tensors` will take, nearly, side information apart.
+
+    Args:
+        tensors: flat float32 arrays.
+        step_codes: one a tensor.
+        global_step: their common factor.
+        frames_of: of each tensor, over how many frames it runs; 1 for weights, and by default.
 
     A tensor of a few elements has too few for its own histogram to be a fair estimate: the small
     ones are pooled by their spread, as they share tables in the file.
@@ -53,8 +64,11 @@ def estimate_bytes(
     bits = 0.0
     pooled: dict[int, list[NDArray[np.int32]]] = {}
     codes = admissible_step_codes(tensors, step_codes, global_step)
-    for tensor, code in zip(tensors, codes, strict=True):
+    frames_of = [1] * len(tensors) if frames_of is None else frames_of
+    for tensor, code, num_frames in zip(tensors, codes, frames_of, strict=True):
         symbols = quantize(tensor, step_size(global_step, code))
+        if differences_pay(symbols, num_frames):
+            symbols = temporal_difference(symbols, num_frames)
         if symbols.size >= _SMALL_TENSOR:
             bits += empirical_entropy_bits(symbols)
         else:
@@ -66,12 +80,16 @@ def estimate_bytes(
 
 
 def solve_global_step(
-    tensors: Sequence[NDArray[np.float32]], step_codes: Sequence[int], num_bytes: float
+    tensors: Sequence[NDArray[np.float32]],
+    step_codes: Sequence[int],
+    num_bytes: float,
+    *,
+    frames_of: Sequence[int] | None = None,
 ) -> float:
     """Return the finest global step at which `tensors` take at most `num_bytes`, nearly.
 
-    When they take fewer bytes at any step (12 bits an element at the most), that is
-    `finest_global_step`, nearly.
+    The arguments are those of `estimate_bytes`. When they take fewer bytes at any step (12 bits an
+    element at the most), that is `finest_global_step`, nearly.
     """
     high = max(
         math.log2(max(float(np.abs(tensor).max(initial=0.0)), _TINY)) - code / 8
@@ -80,7 +98,7 @@ def solve_global_step(
     low = math.log2(finest_global_step(tensors))
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        if estimate_bytes(tensors, step_codes, 2.0**middle) <= num_bytes:
+        if estimate_bytes(tensors, step_codes, 2.0**middle, frames_of=frames_of) <= num_bytes:
             high = middle
         else:
             low = middle

@@ -89,8 +89,10 @@ def decode_file(data: bytes, layouts: Sequence[Sequence[Sequence[int]]]) -> Deco
     count = len(header["segments"])
     _rule(len(layouts) == count, "a layout for each segment")
     segments = [
-        read_segment(payload, groups)
-        for payload, groups in zip(payloads[:count], layouts, strict=True)
+        read_segment(payload, groups, num_frames)
+        for payload, groups, (num_frames, _) in zip(
+            payloads[:count], layouts, header["segments"], strict=True
+        )
     ]
     return Decoded(header, segments, [read_audio(payload) for payload in payloads[count:]])
 
@@ -153,7 +155,7 @@ def time_stamps(header: dict[str, Any]) -> list[int]:
     return list(accumulate(durations[:-1], initial=first))
 
 
-def read_segment(payload: bytes, groups: Sequence[Sequence[int]]) -> Segment:
+def read_segment(payload: bytes, groups: Sequence[Sequence[int]], num_frames: int) -> Segment:
     """Decode the payload of a section SEGM, with the sizes of its tensors by group."""
     reader = _Reader(payload)
     (global_step,) = struct.unpack("<f", reader.take(4))
@@ -162,11 +164,14 @@ def read_segment(payload: bytes, groups: Sequence[Sequence[int]]) -> Segment:
     num_tables = reader.uvarint()
     _rule(1 <= num_tables <= num_tensors, "1 to the number of tensors tables")
     tables = [_read_table(reader) for _ in range(num_tables)]
-    step_codes, table_of = [], []
-    for _ in range(num_tensors):
+    step_codes, table_of, differences = [], [], []
+    for i in range(num_tensors):
         step_codes.append(reader.u8() - 128)
-        table_of.append(reader.uvarint())
+        use = reader.uvarint()
+        table_of.append(use // 2)
+        differences.append(use % 2)
         _rule(table_of[-1] < num_tables, "no such table")
+        _rule(not use % 2 or (i >= len(groups[0]) and num_frames > 1), "embeddings differ in time")
     _rule(set(table_of) == set(range(num_tables)), "every table is used by a tensor")
     lengths = [reader.uvarint() for _ in groups]
     payloads = [reader.take(length) for length in lengths]
@@ -175,6 +180,12 @@ def read_segment(payload: bytes, groups: Sequence[Sequence[int]]) -> Segment:
     for sizes, coded in zip(groups, payloads, strict=True):
         used = [tables[t] for t in table_of[len(tensors) : len(tensors) + len(sizes)]]
         tensors += decode_rans(coded, sizes, used)
+    for tensor, difference in zip(tensors, differences, strict=True):
+        if difference:
+            row = len(tensor) // num_frames
+            for i in range(row, len(tensor)):
+                tensor[i] += tensor[i - row]
+            _rule(max(map(abs, tensor)) <= 2048, "sums of differences within 2048")
     return Segment(global_step, tables, step_codes, table_of, tensors)
 
 

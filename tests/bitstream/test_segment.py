@@ -28,7 +28,7 @@ def segment(**changes: bytes) -> bytes:
         "step": struct.pack("<f", 0.5),
         "num_tables": b"\x02",
         "tables": TABLE + OTHER,
-        "use": b"\x80\x00\x78\x01\x88\x00",
+        "use": b"\x80\x00\x78\x02\x88\x00",
         "lengths": bytes([len(FIRST), len(SECOND)]),
         "payloads": FIRST + SECOND,
         "rest": b"",
@@ -88,6 +88,44 @@ def test_tensors_alike_share_a_table() -> None:
     assert len(data) < segment_sizes(data, [500] * 9, [9]).entropy_bits / 8 * 1.05 + 100
 
 
+def _slow_embeddings() -> QuantizedTensors:
+    """Weights, and one channel of 10 frames of 12 values that hardly change."""
+    rng = np.random.default_rng(0)
+    weights = np.rint(rng.laplace(0, 3, 400)).astype(np.int32)
+    first = rng.integers(-900, 900, 12)
+    frames = (first + np.cumsum(rng.integers(-1, 2, (10, 12)), axis=0)).astype(np.int32)
+    return QuantizedTensors(1.0, [0, 0], [weights, frames.ravel()])
+
+
+def test_embeddings_that_hardly_change_are_coded_as_differences() -> None:
+    quantized = _slow_embeddings()
+    data = pack_segment(quantized, [1, 1], num_frames=10)
+    decoded = unpack_segment(data, [400, 120], [1, 1], num_frames=10)
+    assert [s.tolist() for s in decoded.symbols] == [s.tolist() for s in quantized.symbols]
+    plain = pack_segment(quantized, [1, 1])
+    assert len(data) < len(plain) - 40
+    with pytest.raises(BitstreamError, match="differences in time of a tensor that has none"):
+        unpack_segment(data, [400, 120], [1, 1])
+
+
+def test_embeddings_that_jump_are_coded_as_they_are() -> None:
+    rng = np.random.default_rng(0)
+    weights, jumping = rng.integers(-3, 4, 400), rng.choice([-2000, 2000], 120)
+    symbols = [weights.astype(np.int32), jumping.astype(np.int32)]
+    quantized = QuantizedTensors(1.0, [0, 0], symbols)
+    data = pack_segment(quantized, [1, 1], num_frames=10)
+    assert data == pack_segment(quantized, [1, 1])
+
+
+def test_differences_that_add_up_too_far_are_refused() -> None:
+    model = MixtureModel(8, 16, 255, 2000, 1999, 2001)
+    payloads = [rans_compress(np.full(n, 2000), np.zeros(n, int), [model]) for n in (3, 4)]
+    side = struct.pack("<f", 1.0) + b"\x01" + bytes([8, 16, 255]) + b"\xa0\x1f\x01\x01"
+    side += b"\x80\x00\x80\x01" + bytes(map(len, payloads))
+    with pytest.raises(BitstreamError, match=r"differences add up to 4000, must be \+-2048"):
+        unpack_segment(side + b"".join(payloads), [3, 4], [1, 1], num_frames=2)
+
+
 def test_sizes_add_up() -> None:
     data = segment()
     sizes = segment_sizes(data, SIZES, GROUPS)
@@ -125,8 +163,10 @@ def test_step(step: float) -> None:
         ({"num_tables": b"\xff\xff\xff\xff\x0f"}, "4294967295 tables, must be 1 to 3"),
         ({"num_tables": b"\x03", "tables": TABLE + OTHER + TABLE}, "a table is used by no tensor"),
         ({"use": b"\x80\x00\x78\x00\x88\x00"}, "a table is used by no tensor"),
-        ({"use": b"\x80\x00\x78\x02\x88\x00"}, "table 2, must be under 2"),
-        ({"use": b"\x80\x00\x78\xff\xff\x03\x88\x00"}, "table 65535, must be under 2"),
+        ({"use": b"\x80\x00\x78\x04\x88\x00"}, "table 2, must be under 2"),
+        ({"use": b"\x80\x00\x78\x02\x88\x01"}, "differences in time of a tensor that has none"),
+        ({"use": b"\x80\x01\x78\x02\x88\x00"}, "differences in time of a tensor that has none"),
+        ({"use": b"\x80\x00\x78\xfe\xff\x07\x88\x00"}, "table 65535, must be under 2"),
         ({"tables": TABLE + bytes([8, 16, 255, 6, 0, 0])}, "alphabet is 1, must be 2 to 4096"),
         # -2048 to 2048, and from the largest number there is.
         (
