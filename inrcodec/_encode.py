@@ -97,7 +97,7 @@ def encode(
     if epochs is None and time_seconds is None:
         epochs = chosen.epochs
     fit_config = recipe_config(
-        recipe, model, epochs=epochs, seconds=time_seconds, precision=precision, seed=seed
+        recipe, epochs=epochs, seconds=time_seconds, precision=precision, seed=seed
     )
     torch_device = resolve_device(device)
     output = Path(output)

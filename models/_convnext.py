@@ -21,6 +21,7 @@ _WIDTH = 64
 _EXPANSION = 4
 _LAYER_SCALE = 1e-6
 _EPS = 1e-6
+_LEAST_DEVIATION = 1e-3  # of embeddings of a clip that stands still
 _FIRST_STRIDE = 5  # HNeRV's
 
 
@@ -41,6 +42,25 @@ class ConvNeXtEncoder(nn.Sequential):
             self.append(_ConvNeXtBlock(channels))
             in_channels = channels
         self.apply(_init_weights)
+
+    @torch.no_grad()
+    def calibrate(self, frames: Tensor) -> None:
+        """Scale fresh weights so that embeddings of `frames` differ: mean 0, deviation 1 in time.
+
+        As HNeRV initialises them, all frames start with nearly the same embedding, and a fit spends
+        its first thousands of steps on the mean frame (data-dependent initialisation: Mishkin and
+        Matas 2016, arXiv 1511.06422).
+        """
+        if len(frames) < 2:
+            return
+        embeddings = self(frames)  # (B, C, h, w)
+        mean = embeddings.mean((0, 2, 3))
+        deviation = embeddings.std(0).mean((1, 2)).clamp(min=_LEAST_DEVIATION)
+        last = [module for module in self if isinstance(module, nn.Conv2d)][-1]
+        last.weight /= deviation[:, None, None, None]
+        if last.bias is not None:
+            last.bias -= mean
+            last.bias /= deviation
 
 
 def encoder_strides(strides: Sequence[int]) -> tuple[int, ...]:

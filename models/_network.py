@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from inrcodec.errors import ModelError
 
 from ._config import NetworkConfig, StoredSize, count_parameters
+from ._convnext import ConvNeXtEncoder
 
 __all__ = ["Network", "NetworkConfig", "StoredSize", "count_parameters", "macs_per_frame"]
 
@@ -58,10 +59,13 @@ class Network(nn.Module):
                 f"frames are {tuple(frames.shape)}; they must be "
                 f"(B, 3, {self.config.height}, {self.config.width})"
             )
-        height, width = self.config.padded_size
-        padding = (0, width - frames.shape[-1], 0, height - frames.shape[-2])
-        embeddings: Tensor = self.encoder(F.pad(frames, padding, mode="replicate"))
+        embeddings: Tensor = self.encoder(self._padded(frames))
         return embeddings
+
+    def calibrate(self, frames: Tensor) -> None:
+        """Adapt the scale of a fresh encoder, if there is one, to frames (B, 3, H, W)."""
+        if isinstance(self.encoder, ConvNeXtEncoder):
+            self.encoder.calibrate(self._padded(frames))
 
     def forward(self, frame_indices: Tensor, embeddings: Tensor | None = None) -> Tensor:
         """Decode frames (B, 3, H, W) float32 in [0, 1].
@@ -76,6 +80,11 @@ class Network(nn.Module):
             x_hat = self.decoder(embeddings)
         x_hat = x_hat[..., : self.config.height, : self.config.width]
         return self.squash(x_hat.float())
+
+    def _padded(self, frames: Tensor) -> Tensor:
+        height, width = self.config.padded_size
+        padding = (0, width - frames.shape[-1], 0, height - frames.shape[-2])
+        return F.pad(frames, padding, mode="replicate")
 
     def squash(self, x: Tensor) -> Tensor:
         """Map the decoder's output to [0, 1] (NeRV and HNeRV: tanh)."""

@@ -15,7 +15,7 @@ class FitConfig:
     epochs: int | None = None  # visits of every frame
     seconds: float | None = None  # wall-clock time of the fit
     batch_size: int = 1  # frames a step
-    learning_rate: float = 4e-3  # at its peak
+    learning_rate: float = 4e-3  # at its peak; why this one: benchmarks/notes/default-recipe.md
     final_factor: float = 0.01  # of the learning rate at the end, as a fraction of its peak
     warmup: float = 0.05  # fraction of the budget in which the learning rate rises
     betas: tuple[float, float] = (0.9, 0.99)  # Adam's decay rates
@@ -51,20 +51,15 @@ RECIPES: dict[str, dict[str, Any]] = {
 """Named overrides of `FitConfig`."""
 
 
-LEARNING_RATES = {"hnervpp": 8e-3}
-"""Peaks where `FitConfig`'s does not do; from benchmarks/notes/default-recipe.md."""
-
-
-def recipe_config(name: str, model: str, **settings: Any) -> FitConfig:
-    """Return the `FitConfig` of the recipe `name` for the network `model`, with more `settings`.
+def recipe_config(name: str, **settings: Any) -> FitConfig:
+    """Return the `FitConfig` of the recipe `name`, with further `settings`.
 
     Raises:
         ValueError: no such recipe, or a setting out of its range.
     """
     if name not in RECIPES:
         raise ValueError(f"recipe is {name!r}, must be one of {', '.join(RECIPES)}")
-    rate = {"learning_rate": LEARNING_RATES[model]} if model in LEARNING_RATES else {}
-    return FitConfig(**{**rate, **RECIPES[name], **settings})
+    return FitConfig(**{**RECIPES[name], **settings})
 
 
 def _check(good: bool, name: str, value: object, rule: str) -> None:

@@ -33,6 +33,7 @@ _MSE_DECAY = 0.98
 # How often, within its phase, the quantiser's step is adapted to the weights' drift.
 _RATE_UPDATES = 8
 _SENSITIVITY_FRAMES = 4
+_CALIBRATION_FRAMES = 8
 _FRAMES_ON_DEVICE_BYTES = 8 << 30
 
 
@@ -125,6 +126,7 @@ class _Fit:
         self.device = device
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.frames = _place(frames, device)
+        network.calibrate(self._some_frames(_CALIBRATION_FRAMES)[0])
         self.order = FrameOrder(len(frames), config.batch_size, config.seed)
         self.optimizer = torch.optim.Adam(
             network.parameters(), lr=config.learning_rate, betas=config.betas, fused=True
@@ -246,10 +248,13 @@ class _Fit:
         frames_of = [1] * num_weights + [len(self.frames)] * num_channels
         self.quantizer.meet(tensors, self.num_bytes, frames_of=frames_of)
 
+    def _some_frames(self, count: int) -> tuple[Tensor, Tensor]:
+        """Return up to `count` frames `(B, 3, H, W)`, evenly spread, and their indices `(B,)`."""
+        indices = torch.linspace(0, len(self.frames) - 1, min(count, len(self.frames))).long()
+        return frame_batch(self.frames, indices, self.device), indices
+
     def _allocate(self) -> None:
-        count = min(_SENSITIVITY_FRAMES, len(self.frames))
-        indices = torch.linspace(0, len(self.frames) - 1, count).long()
-        batch = frame_batch(self.frames, indices, self.device)
+        batch, indices = self._some_frames(_SENSITIVITY_FRAMES)
         self.quantizer.allocate(
             self.network, batch, indices, num_frames=len(self.frames), seed=self.config.seed
         )

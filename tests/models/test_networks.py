@@ -158,3 +158,27 @@ def test_macs_of_the_default_network_are_few() -> None:
     """CPU decoding stays cheap: under 25 kMAC a pixel at 640x360 and 300k parameters."""
     config = models.for_budget("hnervpp", 300_000, height=360, width=640, num_frames=60)
     assert models.macs_per_frame(config) < 25_000 * 360 * 640
+
+
+@pytest.mark.parametrize("name", ["hnerv", "hnervpp"])
+def test_calibrated_embeddings_tell_frames_apart(name: str) -> None:
+    config = models.for_budget(name, 30_000, height=64, width=96, num_frames=8)
+    torch.manual_seed(0)
+    network = models.build(name, config)
+    frames = torch.rand(8, 3, 1, 1).expand(8, 3, 64, 96) * 0.2 + torch.rand(1, 3, 64, 96) * 0.8
+    with torch.no_grad():
+        before = network.embed(frames)
+        network.calibrate(frames)
+        after = network.embed(frames)
+    assert before.std(0).mean() < 0.2
+    assert torch.allclose(after.mean((0, 2, 3)), torch.zeros(after.shape[1]), atol=0.05)
+    assert torch.allclose(after.std(0).mean((1, 2)), torch.ones(after.shape[1]), atol=0.05)
+
+
+def test_networks_without_an_encoder_need_no_calibration() -> None:
+    network = models.build(
+        "nerv", models.for_budget("nerv", 30_000, height=64, width=96, num_frames=8)
+    )
+    before = [p.clone() for p in network.parameters()]
+    network.calibrate(torch.rand(8, 3, 64, 96))
+    assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
