@@ -6,6 +6,7 @@ rates without fitting again. Interrupted rounds go on from the session's checkpo
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,6 +28,8 @@ from inrcodec.errors import Interrupted
 from inrcodec.fitting import FitConfig, FitResult, fp32_arithmetic, hold_interrupts
 from inrcodec.metrics import ms_ssim
 from inrcodec.models import NetworkConfig, build, count_parameters
+
+_log = logging.getLogger(__name__)
 
 _HEADER_BYTES = 250  # before it is known
 # Seconds to code a stored value: the step's search packs a segment a few times.
@@ -129,6 +132,11 @@ def encode_round(
         part = SegmentJob(job.model, left * (b - a) // len(job.source.frames), budget, job.device)
         stage = "fit" if len(spans) == 1 else f"fit {i + 1}/{len(spans)}"
         key = f"{name}.{i}"
+        _log.info(
+            "frames %d to %d: %s of %d values in %d bytes, %s",
+            *(a, b - 1, job.model, count_parameters(configs[i]).total, part.num_bytes),
+            configs[i].to_dict(),
+        )
         fits.append(_fit(key, stage, job, configs[i], (a, b), part, session, bars))
     encoded = EncodedVideo(header, configs, fits, [], job.audio)
     return encoded.recode(num_bytes)

@@ -6,6 +6,7 @@ section, quantised by a step that is adjusted until the real payload meets the w
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from inrcodec.quantization import (
     quantize,
     step_size,
 )
+
+_log = logging.getLogger(__name__)
 
 # Side information of a segment before its tables are known: bytes a tensor and fixed ones.
 _SIDE_BYTES_A_TENSOR = 4
@@ -129,6 +132,7 @@ def code_segment(config: NetworkConfig, fit: FitResult, num_bytes: int) -> bytes
     log_step = max(math.log2(fit.global_step), finest)
     for _ in range(_MAX_ADJUSTMENTS):
         size = len(at(log_step))
+        _log.info("step %.4g: %d bytes of at most %d", 2.0**log_step, size, num_bytes)
         if size <= num_bytes:
             coarse = min(coarse, log_step)
             if size >= _TOLERANCE * num_bytes:

@@ -25,6 +25,14 @@ from inrcodec.video import VideoReader
 NETWORKS = ("nerv", "hnerv", "nervpp", "hnervpp")
 
 
+@pytest.mark.slow
+def test_a_minute_of_fitting_gives_a_good_picture(tmp_path: Path) -> None:
+    report = inrcodec.encode(
+        "bunny", tmp_path / "a.inr", resize=(160, 90), frames=(0, 8), epochs=500, bpp=1.5
+    )
+    assert report.psnr_db > 32
+
+
 @pytest.mark.parametrize("model", NETWORKS)
 def test_every_network_encodes_and_decodes(model: str, tiny_clip: Path, tmp_path: Path) -> None:
     report = inrcodec.encode(tiny_clip, tmp_path / "a.inr", model=model, epochs=40, bpp=12.0)

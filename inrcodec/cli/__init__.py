@@ -7,8 +7,10 @@ wrong call, 130 Ctrl-C.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 
@@ -29,12 +31,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as exc:
         return int(exc.code or 0)
     warnings.showwarning = _show_warning
+    verbose = getattr(arguments, "verbose", False)
+    if verbose:
+        logging.basicConfig(format="inrcodec: %(message)s", level=logging.INFO)
     try:
         status: int = arguments.run(arguments)
         sys.stdout.flush()
     except (Interrupted, KeyboardInterrupt) as exc:
         return _fail(str(exc) or "interrupted", _INTERRUPTED)
     except (InrcodecError, FileNotFoundError, IsADirectoryError, PermissionError) as exc:
+        if verbose:
+            traceback.print_exc()
         return _fail(str(exc), _FAILED)
     except BrokenPipeError:
         # Whoever read the output has left; Python would complain at exit without this.

@@ -110,8 +110,14 @@ def frame_rate(text: str) -> Fraction:
 
 
 def add_verbosity(parser: argparse.ArgumentParser) -> None:
-    """Add `-q`."""
+    """Add `-q` and `-v`."""
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
+    parser.add_argument(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="say what is decided on the way, and where in the code an error arose",
+    )
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

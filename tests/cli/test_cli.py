@@ -169,6 +169,21 @@ def test_unknown_output_ending_lists_the_known(
     assert ".mp4" in err
 
 
+def test_verbose_says_what_is_decided_and_where_errors_arise(
+    tiny_clip: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "inrcodec", "encode", str(tiny_clip), "a.inr", "-q", "-v"]
+    command += ["--epochs", "1", "--bpp"]
+    done = subprocess.run([*command, "8"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "frames 0 to 5: hnervpp of" in done.stderr
+    assert "bytes of at most" in done.stderr
+    done = subprocess.run([*command, "0.1"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "too few" in done.stderr.splitlines()[-1]
+
+
 def test_models_lists_the_zoo(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(capsys, "models")
     assert status == 0
