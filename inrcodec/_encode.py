@@ -109,79 +109,79 @@ def encode(
     clip = read_source(
         source, options, progress=lambda items, total: bars.wrap(items, total, "read")
     )
-    read_seconds = time.perf_counter() - started
-    job = EncodeJob(
-        source=clip,
-        audio=[pack_audio(stream) for stream in clip.audio],
-        model=model,
-        fit=fit_config,
-        device=torch_device,
-        segment_frames=segment_frames,
-    )
-    session = Session(
-        output,
-        {
-            **wishes,
-            "epochs": epochs,
-            "timed": time_seconds is not None,
-            "preset": preset,
-            "model": model,
-            "recipe": recipe,
-            "segment_frames": segment_frames,
-            "device": torch_device.type,
-            "precision": precision,
-            "seed": seed,
-        },
-        clip.frames,
-        resume=resume,
-        started=started,
-    )
-    rate = chosen.bpp if bpp is None else bpp
-    num_bytes = _wished_bytes(job, rate, size_bytes)
+    seconds = {"read": time.perf_counter() - started}
+    packed_audio = [pack_audio(stream) for stream in clip.audio]
+    job = EncodeJob(clip, packed_audio, model, fit_config, torch_device, segment_frames)
+    # What the file depends on; the time does not belong here, since its files do not repeat.
+    fingerprint = {
+        **wishes,
+        "epochs": epochs,
+        "timed": time_seconds is not None,
+        "preset": preset,
+        "model": model,
+        "recipe": recipe,
+        "segment_frames": segment_frames,
+        "device": torch_device.type,
+        "precision": precision,
+        "seed": seed,
+    }
+    session = Session(output, fingerprint, clip.frames, resume=resume, started=started)
+    num_bytes = _wished_bytes(job, chosen.bpp if bpp is None else bpp, size_bytes)
     if psnr is None:
         encoded = encode_round(
             job, num_bytes, name="0", seconds=time_seconds, session=session, bars=bars
         )
     else:
         encoded = _search(job, psnr, num_bytes, time_seconds, session, bars)
-
     write_atomically(output, encoded.to_bytes())
-    coded = session.seconds()
-    psnr_db_mean, ms_ssim_mean = _verify(output, clip, torch_device, bars)
+    seconds["fit"] = sum(fit.seconds for fit in encoded.fits)
+    seconds["code"] = session.seconds() - sum(seconds.values())
+
+    with VideoDecoder(output, device=str(torch_device)) as decoder:
+        quality = _score(decoder, clip)
     session.remove()
-    fit_seconds = sum(fit.seconds for fit in encoded.fits)
-    total = session.seconds()
+    seconds["verify"] = session.seconds() - sum(seconds.values())
+    seconds["total"] = session.seconds()
+    return _report(job, encoded, quality, seconds, path=str(output), preset=preset, recipe=recipe)
+
+
+def _report(
+    job: EncodeJob,
+    encoded: EncodedVideo,
+    quality: tuple[float, float | None],
+    seconds: dict[str, float],
+    *,
+    path: str,
+    preset: str,
+    recipe: str,
+) -> EncodeReport:
+    num_frames, _, height, width = job.source.frames.shape
+    pixels = num_frames * height * width
     num_parameters = sum(count_parameters(config).total for config in encoded.configs)
-    pixels = clip.frames.numel() // 3
-    video_bytes = encoded.video_bytes
+    macs = sum(macs_per_frame(config) * config.num_frames for config in encoded.configs)
+    video_bits = 8 * encoded.video_bytes
     return EncodeReport(
-        path=str(output),
-        num_bytes=video_bytes + encoded.audio_bytes,
+        path=path,
+        num_bytes=encoded.video_bytes + encoded.audio_bytes,
         audio_bytes=encoded.audio_bytes,
-        bpp=8 * video_bytes / pixels,
-        psnr_db=psnr_db_mean,
-        ms_ssim=ms_ssim_mean,
-        num_frames=len(clip.frames),
-        width=clip.metadata.width,
-        height=clip.metadata.height,
+        bpp=video_bits / pixels,
+        psnr_db=quality[0],
+        ms_ssim=quality[1],
+        num_frames=num_frames,
+        width=width,
+        height=height,
         num_segments=len(encoded.segments),
-        model=model,
+        model=job.model,
         num_parameters=num_parameters,
-        bits_per_parameter=8 * video_bytes / num_parameters,
-        kmac_per_pixel=_kmac_per_pixel(encoded, pixels),
+        bits_per_parameter=video_bits / num_parameters,
+        kmac_per_pixel=macs / pixels / 1000,
         steps=sum(fit.steps for fit in encoded.fits),
-        seconds={
-            "read": read_seconds,
-            "fit": fit_seconds,
-            "code": coded - read_seconds - fit_seconds,
-            "verify": total - coded,
-            "total": total,
-        },
+        seconds=seconds,
         preset=preset,
         recipe=recipe,
-        seed=seed,
-        device=_device_name(torch_device),
-        precision=str(resolve_precision(precision, torch_device)).removeprefix("torch."),
+        seed=job.fit.seed,
+        device=_device_name(job.device),
+        precision=str(resolve_precision(job.fit.precision, job.device)).removeprefix("torch."),
     )
 
 
@@ -233,23 +233,16 @@ def _search(
 
     def measure(encoded: EncodedVideo) -> float:
         with VideoDecoder(encoded.to_bytes(), device=str(job.device)) as decoder:
-            return _score(decoder, job.source, range(0, len(decoder), _SCORED_AT_ONCE))[0]
+            return _score(decoder, job.source)[0]
 
     return search_quality(goal_db, num_bytes, encode=encode_at, psnr_db=measure)
 
 
-def _verify(
-    path: Path, clip: Source, device: torch.device, bars: ProgressBars
-) -> tuple[float, float | None]:
-    """Return PSNR and MS-SSIM of what decodes from the file on disk, averaged over frames."""
-    with VideoDecoder(path, device=str(device)) as decoder:
-        return _score(decoder, clip, range(0, len(decoder), _SCORED_AT_ONCE))
-
-
-def _score(decoder: VideoDecoder, clip: Source, starts: range) -> tuple[float, float | None]:
+def _score(decoder: VideoDecoder, clip: Source) -> tuple[float, float | None]:
+    """Return PSNR and MS-SSIM of what decodes, averaged over frames."""
     psnrs: list[torch.Tensor] = []
     ms_ssims: list[torch.Tensor] = []
-    for start in starts:
+    for start in range(0, len(decoder), _SCORED_AT_ONCE):
         span = slice(start, start + _SCORED_AT_ONCE)
         decoded = decoder[span].cpu()
         psnrs.append(psnr_db(decoded, clip.frames[span]))
@@ -258,11 +251,6 @@ def _score(decoder: VideoDecoder, clip: Source, starts: range) -> tuple[float, f
             ms_ssims.append(similarity)
     mean_ms_ssim = float(torch.cat(ms_ssims).mean()) if ms_ssims else None
     return float(torch.cat(psnrs).mean()), mean_ms_ssim
-
-
-def _kmac_per_pixel(encoded: EncodedVideo, pixels: int) -> float:
-    macs = sum(macs_per_frame(config) * config.num_frames for config in encoded.configs)
-    return macs / pixels / 1000
 
 
 def _device_name(device: torch.device) -> str:
