@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from av.sidedata.sidedata import SideData
 from av.video.frame import VideoFrame as AvFrame
-from av.video.reformatter import ColorRange, Interpolation
+from av.video.reformatter import ColorRange
 
 from inrcodec.errors import VideoError
 from inrcodec.video._types import UNSPECIFIED, ColorTags
@@ -32,13 +32,12 @@ HDR_TRANSFERS = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}
 # H.273 matrices that swscale computes -> its own numbers for them (SWS_CS_*).
 _SWS_COLORSPACE = {1: 1, 2: 5, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
 _FAST_FORMATS = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p"}
-_FAST = Interpolation.BICUBIC
-_ACCURATE = (
-    Interpolation.BICUBIC
-    | Interpolation.ACCURATE_RND
-    | Interpolation.FULL_CHR_H_INT
-    | Interpolation.FULL_CHR_H_INP
-)
+# swscale's flags by number (libswscale/swscale.h): PyAV 17, the last for Python 3.10, passes them
+# on but has no names for the modifiers.
+_BICUBIC, _AREA = 0x4, 0x20
+_FULL_CHR_H_INT, _FULL_CHR_H_INP, _ACCURATE_RND = 0x2000, 0x4000, 0x40000
+_FAST = _BICUBIC
+_ACCURATE = _BICUBIC | _ACCURATE_RND | _FULL_CHR_H_INT | _FULL_CHR_H_INP
 
 
 def color_tags_of(frame: AvFrame) -> ColorTags:
@@ -171,14 +170,14 @@ def resize(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[n
     if image.shape[1:] == (height, width):
         return image
     shrinks = height <= image.shape[1] and width <= image.shape[2]
-    filter_ = Interpolation.AREA if shrinks else Interpolation.BICUBIC
+    filter_ = _AREA if shrinks else _BICUBIC
     frame = AvFrame(image.shape[2], image.shape[1], "yuv444p")
     frame.color_range = ColorRange.JPEG
     for plane, channel in zip(frame.planes, image, strict=True):
         rows = np.zeros((plane.height, plane.line_size), np.uint8)
         rows[:, : plane.width] = channel
         plane.update(rows.tobytes())
-    flags = filter_ | Interpolation.ACCURATE_RND
+    flags = filter_ | _ACCURATE_RND
     out = frame.reformat(width=width, height=height, interpolation=flags, threads=1)
     return np.frombuffer(plane_bytes(out), np.uint8).reshape(3, height, width)
 
@@ -188,7 +187,7 @@ def _known(code_point: Any) -> int:
     return UNSPECIFIED if int(code_point) in (0, 3) else int(code_point)
 
 
-def _reformat(frame: AvFrame, pixel_format: str, flags: Interpolation) -> npt.NDArray[Any]:
+def _reformat(frame: AvFrame, pixel_format: str, flags: int) -> npt.NDArray[Any]:
     return frame.reformat(format=pixel_format, interpolation=flags, threads=1).to_ndarray()
 
 
