@@ -21,6 +21,7 @@ from inrcodec.video._plain_sinks import PlaneFileSink, PlaneSink, PngSink, Sink
 from inrcodec.video._types import AudioStream, VideoFrame, VideoMetadata
 
 DEFAULT_CRF = 12  # visually lossless
+BT2020_MATRICES = (9, 10)
 
 KNOWN_OUTPUTS = ".mp4, .mkv, .webm, .y4m, .yuv, a pattern such as %05d.png, - for y4m on stdout"
 STDOUT = "standard output"
@@ -153,10 +154,20 @@ def _open_sink(
         raise _write_error(name, exc) from exc
 
 
+def _check_conversion(path: Path, metadata: VideoMetadata) -> None:
+    """PyAV 17, the last for Python 3.10, converts BT.2020 by another matrix and says nothing."""
+    if metadata.color.matrix in BT2020_MATRICES and int(av.__version__.split(".")[0]) < 18:
+        raise VideoError(
+            f"{path}: PyAV {av.__version__} cannot convert RGB to BT.2020: use Python 3.11 or 3.12 "
+            "(PyAV 18), or decode to a pattern such as %05d.png"
+        )
+
+
 def _open_file(path: Path, metadata: VideoMetadata, audio: Sequence[AudioStream], crf: int) -> Sink:
     ending = path.suffix.lower()
     check_colors(metadata.color, str(path))
     if ending in CONTAINERS:
+        _check_conversion(path, metadata)
         return ContainerSink(path, metadata=metadata, audio=audio, crf=crf)
     if ending in (".y4m", ".yuv"):
         return PlaneFileSink(path, metadata=metadata, has_headers=ending == ".y4m")
