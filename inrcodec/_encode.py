@@ -233,12 +233,14 @@ def _search(
 
     def measure(encoded: EncodedVideo) -> float:
         with VideoDecoder(encoded.to_bytes(), device=str(job.device)) as decoder:
-            return _score(decoder, job.source)[0]
+            return _score(decoder, job.source, with_ms_ssim=False)[0]
 
     return search_quality(goal_db, num_bytes, encode=encode_at, psnr_db=measure)
 
 
-def _score(decoder: VideoDecoder, clip: Source) -> tuple[float, float | None]:
+def _score(
+    decoder: VideoDecoder, clip: Source, *, with_ms_ssim: bool = True
+) -> tuple[float, float | None]:
     """Return PSNR and MS-SSIM of what decodes, averaged over frames."""
     psnrs: list[torch.Tensor] = []
     ms_ssims: list[torch.Tensor] = []
@@ -246,7 +248,7 @@ def _score(decoder: VideoDecoder, clip: Source) -> tuple[float, float | None]:
         span = slice(start, start + _SCORED_AT_ONCE)
         decoded = decoder[span].cpu()
         psnrs.append(psnr_db(decoded, clip.frames[span]))
-        similarity = ms_ssim(decoded, clip.frames[span])
+        similarity = ms_ssim(decoded, clip.frames[span]) if with_ms_ssim else None
         if similarity is not None:
             ms_ssims.append(similarity)
     mean_ms_ssim = float(torch.cat(ms_ssims).mean()) if ms_ssims else None

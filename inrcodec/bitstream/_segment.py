@@ -32,7 +32,6 @@ from inrcodec.quantization import (
     temporal_sum,
 )
 
-MAX_TENSORS = 4096
 MAX_SYMBOLS = 1 << 28
 # A payload of b bytes may stand for so many symbols: no hostile file makes much out of little.
 _FREE_SYMBOLS = 1 << 20
