@@ -122,9 +122,4 @@ def read_segment(config: NetworkConfig, data: bytes) -> QuantizedTensors:
 
 def _batch_size(config: NetworkConfig) -> int:
     """Frames at once, such that the widest feature maps stay within a fixed memory."""
-    rows, columns = config.grid
-    most, upsampling = 0, 1
-    for channels, stride in zip(config.channels, (1, *config.strides), strict=True):
-        upsampling *= stride
-        most = max(most, channels * rows * columns * upsampling**2)
-    return max(1, min(_MAX_BATCH, _BATCH_BYTES // (_BYTES_A_VALUE * most)))
+    return max(1, min(_MAX_BATCH, _BATCH_BYTES // (_BYTES_A_VALUE * config.largest_map)))

@@ -5,12 +5,18 @@ from __future__ import annotations
 from ._network import Network, NetworkConfig, StoredSize, count_parameters, macs_per_frame
 from ._registry import Entry, build, config_from_dict, entry, for_budget, names, register
 from ._strides import choose_strides
+from .boost import BoostConfig, Boosted
+from .enerv import ENeRV, ENeRVConfig
 from .hnerv import HNeRV, HNeRVConfig
 from .hnervpp import HNeRVPP, HNeRVPPConfig
 from .nerv import NeRV, NeRVConfig
 from .nervpp import NeRVPP, NeRVPPConfig
 
 __all__ = [
+    "BoostConfig",
+    "Boosted",
+    "ENeRV",
+    "ENeRVConfig",
     "Entry",
     "HNeRV",
     "HNeRVConfig",

@@ -6,6 +6,8 @@ Shapes are (B, C, h, w) in and out; an upsampler by s gives (B, C_next, h*s, w*s
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +17,10 @@ __all__ = [
     "PixelShuffleUpsampler",
     "PositionalEncoding",
     "SeparableResidual",
+    "StagedDecoder",
     "ToGrid",
+    "conv",
+    "mlp",
     "stage_widths",
     "upsample_bilinear",
     "upsample_bilinear_by_phases",
@@ -56,6 +61,24 @@ class ToGrid(nn.Module):
         return x.reshape(x.shape[0], -1, *self.grid)
 
 
+class StagedDecoder(nn.Module):
+    """Stem, upsampling stages, head: what the figures of most papers show."""
+
+    def __init__(self, stem: nn.Module, stages: Sequence[nn.Module], head: nn.Module) -> None:
+        super().__init__()
+        self.stem = stem
+        self.stages = nn.ModuleList(stages)
+        self.head = head
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Decode frame indices (B,) or embeddings (B, C, h, w) to (B, 3, H', W')."""
+        x = self.stem(x)
+        for stage in self.stages:
+            x = stage(x)
+        x_hat: Tensor = self.head(x)
+        return x_hat
+
+
 class PixelShuffleUpsampler(nn.Sequential):
     """NeRV's block: convolution to C_next * s * s channels, PixelShuffle(s), activation."""
 
@@ -69,10 +92,23 @@ class PixelShuffleUpsampler(nn.Sequential):
         activation: type[nn.Module] = nn.GELU,
     ) -> None:
         super().__init__(
-            nn.Conv2d(in_channels, out_channels * stride**2, kernel_size, padding=kernel_size // 2),
+            conv(in_channels, out_channels * stride**2, kernel_size),
             nn.PixelShuffle(stride),
             activation(),
         )
+
+
+def conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Conv2d:
+    """Convolution (B, C, h, w) -> (B, C_out, h, w) with an odd kernel."""
+    return nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+
+
+def mlp(*widths: int, activation: type[nn.Module]) -> nn.Sequential:
+    """Linear layers (..., widths[0]) -> (..., widths[-1]), each followed by the activation."""
+    layers: list[nn.Module] = []
+    for in_features, out_features in pairwise(widths):
+        layers += [nn.Linear(in_features, out_features), activation()]
+    return nn.Sequential(*layers)
 
 
 class SeparableResidual(nn.Module):

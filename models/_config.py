@@ -64,6 +64,7 @@ class NetworkConfig:
             object.__setattr__(self, field.name, value)
         self._check_geometry()
         self.check()
+        check_range("values of a feature map", self.largest_map, 1, _MAX_ACTIVATION)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -80,6 +81,16 @@ class NetworkConfig:
     def embedding_shape(self) -> tuple[int, int, int] | None:
         """(C, h, w) stored for each frame, or None where the index alone drives the network."""
         return None
+
+    @property
+    def largest_map(self) -> int:
+        """Values of the largest feature map of one frame; what decoding's memory depends on."""
+        rows, columns = self.grid
+        most, upsampling = 0, 1
+        for channels, stride in zip(self.channels, (1, *self.strides), strict=True):
+            upsampling *= stride
+            most = max(most, channels * rows * columns * upsampling**2)
+        return most
 
     def check(self) -> None:
         """Check the fields that a subclass adds; raises ModelError."""
@@ -152,13 +163,8 @@ class NetworkConfig:
             check_range("stride", stride, 2, 5)
         check_range("product of strides", math.prod(self.strides), 2, max(self.height, self.width))
         check_range("number of channels", len(self.channels), *2 * (len(self.strides) + 1,))
-        rows, columns = self.grid
-        upsampling = 1
-        for channels, stride in zip(self.channels, (1, *self.strides), strict=True):
+        for channels in self.channels:
             check_range("channels", channels, 1, _MAX_CHANNELS)
-            upsampling *= stride
-            num_values = channels * rows * columns * upsampling**2
-            check_range("values of a feature map", num_values, 1, _MAX_ACTIVATION)
 
 
 @dataclass(frozen=True)

@@ -72,14 +72,23 @@ class Network(nn.Module):
 
         Raises: ModelError where embeddings are needed and missing.
         """
-        if self.embedding_shape is None:
-            x_hat = self.decoder(frame_indices)
-        elif embeddings is None:
+        if self.embedding_shape is not None and embeddings is None:
             raise ModelError(f"{type(self).__name__} decodes from embeddings; none were given")
-        else:
-            x_hat = self.decoder(embeddings)
+        x_hat = self.decode(frame_indices, embeddings)
         x_hat = x_hat[..., : self.config.height, : self.config.width]
         return self.squash(x_hat.float())
+
+    def decode(self, frame_indices: Tensor, embeddings: Tensor | None) -> Tensor:
+        """Run the decoder on what drives it; networks driven by both override this."""
+        x_hat: Tensor = self.decoder(frame_indices if embeddings is None else embeddings)
+        return x_hat
+
+    def auxiliary(self) -> list[Tensor]:
+        """Other renditions (B, 3, H, W) of the batch last decoded, which a fit compares too.
+
+        They exist only while training with gradients; most networks have none.
+        """
+        return []
 
     def _padded(self, frames: Tensor) -> Tensor:
         height, width = self.config.padded_size

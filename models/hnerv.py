@@ -18,7 +18,7 @@ from typing import Any
 
 from torch import nn
 
-from ._blocks import PixelShuffleUpsampler, stage_widths
+from ._blocks import PixelShuffleUpsampler, StagedDecoder, conv, stage_widths
 from ._config import NetworkConfig, check_range
 from ._convnext import ConvNeXtEncoder
 from ._network import Network
@@ -67,7 +67,7 @@ class HybridConfig(NetworkConfig):
 class HNeRVConfig(HybridConfig):
     """Hyper-parameters of HNeRV."""
 
-    def build(self, *, with_encoder: bool = True) -> HNeRV:
+    def build(self, *, with_encoder: bool = True) -> Network:
         """Build the network."""
         return HNeRV(self, with_encoder=with_encoder)
 
@@ -106,22 +106,25 @@ class HNeRV(Network):
     paper = "HNeRV: A Hybrid Neural Representation for Videos"
     arxiv = "2304.02633"
 
-    def __init__(self, config: HNeRVConfig, *, with_encoder: bool = True) -> None:
+    def __init__(
+        self,
+        config: HNeRVConfig,
+        *,
+        with_encoder: bool = True,
+        activation: type[nn.Module] = nn.GELU,
+    ) -> None:
         super().__init__(config)
-        layers: list[nn.Module] = [
-            nn.Conv2d(config.embedding_channels, config.channels[0], 1),
-            nn.GELU(),
-        ]
-        for i, (stride, kernel_size) in enumerate(
-            zip(config.strides, config.kernel_sizes, strict=True)
-        ):
-            layers.append(
-                PixelShuffleUpsampler(
-                    *config.channels[i : i + 2], stride=stride, kernel_size=kernel_size
-                )
+        stages = [
+            PixelShuffleUpsampler(
+                *config.channels[i : i + 2],
+                stride=stride,
+                kernel_size=config.kernel_sizes[i],
+                activation=activation,
             )
-        layers.append(nn.Conv2d(config.channels[-1], 3, 3, padding=1))
-        self.decoder = nn.Sequential(*layers)
+            for i, stride in enumerate(config.strides)
+        ]
+        stem = nn.Sequential(conv(config.embedding_channels, config.channels[0], 1), activation())
+        self.decoder = StagedDecoder(stem, stages, conv(config.channels[-1], 3, 3))
         if with_encoder:
             self.encoder = ConvNeXtEncoder(config.strides, out_channels=config.embedding_channels)
 

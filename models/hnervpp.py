@@ -20,7 +20,7 @@ from typing import Any
 
 from torch import nn
 
-from ._blocks import stage_widths
+from ._blocks import StagedDecoder, conv, stage_widths
 from ._config import check_range
 from ._convnext import ConvNeXtEncoder
 from ._network import Network
@@ -47,7 +47,7 @@ class HNeRVPPConfig(HybridConfig):
         super().check()
         check_range("plain_stages", self.plain_stages, 0, 8)
 
-    def build(self, *, with_encoder: bool = True) -> HNeRVPP:
+    def build(self, *, with_encoder: bool = True) -> Network:
         """Build the network."""
         return HNeRVPP(self, with_encoder=with_encoder)
 
@@ -86,7 +86,13 @@ class HNeRVPP(Network):
     paper = "HNeRV embeddings with NeRV++ blocks (arXiv 2304.02633, 2402.18305)"
     arxiv = "2402.18305"
 
-    def __init__(self, config: HNeRVPPConfig, *, with_encoder: bool = True) -> None:
+    def __init__(
+        self,
+        config: HNeRVPPConfig,
+        *,
+        with_encoder: bool = True,
+        activation: type[nn.Module] = nn.GELU,
+    ) -> None:
         super().__init__(config)
         num_refined = len(config.strides) - config.plain_stages
         stages = [
@@ -94,15 +100,12 @@ class HNeRVPP(Network):
                 *config.channels[i : i + 2],
                 stride=stride,
                 kernel_size=config.kernel_sizes[i],
+                activation=activation,
                 refine=i < num_refined,
             )
             for i, stride in enumerate(config.strides)
         ]
-        self.decoder = nn.Sequential(
-            nn.Conv2d(config.embedding_channels, config.channels[0], 1),
-            nn.GELU(),
-            *stages,
-            nn.Conv2d(config.channels[-1], 3, 3, padding=1),
-        )
+        stem = nn.Sequential(conv(config.embedding_channels, config.channels[0], 1), activation())
+        self.decoder = StagedDecoder(stem, stages, conv(config.channels[-1], 3, 3))
         if with_encoder:
             self.encoder = ConvNeXtEncoder(config.strides, out_channels=config.embedding_channels)

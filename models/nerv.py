@@ -1,6 +1,7 @@
 """NeRV: Neural Representations for Videos (Chen et al. 2021, arXiv 2110.13903).
 
-The form of the baseline in the HNeRV authors' repository. At 640x1280, fc_dim 54:
+The form of the baseline in the HNeRV authors' repository; with the fields of `ORIGINAL` that of
+the NeRV authors. At 640x1280, fc_dim 54:
 
     frame index  (B,)
     encoding     (B, 160)          sin and cos of t * 1.25**i * pi, i < 80
@@ -18,13 +19,24 @@ from typing import Any
 
 from torch import nn
 
-from ._blocks import PixelShuffleUpsampler, PositionalEncoding, ToGrid, stage_widths
+from ._blocks import (
+    PixelShuffleUpsampler,
+    PositionalEncoding,
+    StagedDecoder,
+    ToGrid,
+    conv,
+    mlp,
+    stage_widths,
+)
 from ._config import NetworkConfig, check_range
 from ._network import Network
 from ._registry import register
 from ._strides import choose_strides
 
 __all__ = ["NeRV", "NeRVConfig"]
+
+ORIGINAL: dict[str, int] = {"pe_levels": 40, "stem_width": 512, "head_kernel_size": 1}
+"""Fields with which the paper's NeRV-S, M and L are built, beside their channels."""
 
 _REDUCTION = 2.0
 _LOWER_WIDTH = 12
@@ -39,14 +51,18 @@ class NeRVConfig(NetworkConfig):
     pe_base: float = 1.25  # frequencies of the positional encoding: pe_base**i * pi
     pe_levels: int = 80
     kernel_size: int = 3
+    stem_width: int = 0  # of the stem's hidden layer (the NeRV authors: 512), 0 for none
+    head_kernel_size: int = 3  # the NeRV authors: 1
 
     def check(self) -> None:
-        """Check the encoding and the kernel."""
+        """Check the encoding, the stem and the kernels."""
         check_encoding(self.pe_base, self.pe_levels)
-        check_range("kernel_size", self.kernel_size, 1, 7)
-        check_range("kernel_size modulo 2", self.kernel_size % 2, 1, 1)
+        check_range("stem_width", self.stem_width, 0, 2048)
+        for kernel_size in (self.kernel_size, self.head_kernel_size):
+            check_range("kernel_size", kernel_size, 1, 7)
+            check_range("kernel_size modulo 2", kernel_size % 2, 1, 1)
 
-    def build(self, *, with_encoder: bool = True) -> NeRV:
+    def build(self, *, with_encoder: bool = True) -> Network:
         """Build the network."""
         return NeRV(self, with_encoder=with_encoder)
 
@@ -85,26 +101,34 @@ class NeRV(Network):
     paper = "NeRV: Neural Representations for Videos"
     arxiv = "2110.13903"
 
-    def __init__(self, config: NeRVConfig, *, with_encoder: bool = True) -> None:
+    def __init__(
+        self,
+        config: NeRVConfig,
+        *,
+        with_encoder: bool = True,
+        activation: type[nn.Module] = nn.GELU,
+    ) -> None:
         super().__init__(config)
         rows, columns = config.grid
-        fc_dim = config.channels[0]
-        layers: list[nn.Module] = [
+        widths = [2 * config.pe_levels, config.stem_width, config.channels[0] * rows * columns]
+        stem = nn.Sequential(
             PositionalEncoding(
                 base=config.pe_base, levels=config.pe_levels, num_frames=config.num_frames
             ),
-            nn.Linear(2 * config.pe_levels, fc_dim * rows * columns),
-            nn.GELU(),
+            mlp(*(width for width in widths if width), activation=activation),
             ToGrid(config.grid),  # (B, fc_dim, rows, columns)
-        ]
-        for i, stride in enumerate(config.strides):
-            layers.append(
-                PixelShuffleUpsampler(
-                    *config.channels[i : i + 2], stride=stride, kernel_size=config.kernel_size
-                )
+        )
+        stages = [
+            PixelShuffleUpsampler(
+                *config.channels[i : i + 2],
+                stride=stride,
+                kernel_size=config.kernel_size,
+                activation=activation,
             )
-        layers.append(nn.Conv2d(config.channels[-1], 3, 3, padding=1))
-        self.decoder = nn.Sequential(*layers)
+            for i, stride in enumerate(config.strides)
+        ]
+        head = conv(config.channels[-1], 3, config.head_kernel_size)
+        self.decoder = StagedDecoder(stem, stages, head)
 
 
 def check_encoding(base: float, levels: int) -> None:

@@ -30,6 +30,7 @@ from ._blocks import (
     PixelShuffleUpsampler,
     PositionalEncoding,
     SeparableResidual,
+    StagedDecoder,
     ToGrid,
     stage_widths,
     upsample_bilinear,
@@ -121,15 +122,14 @@ class NeRVPP(Network):
             block(*config.channels[i : i + 2], stride=stride, activation=nn.SiLU)
             for i, stride in enumerate(config.strides)
         ]
-        self.decoder = nn.Sequential(
+        stem = nn.Sequential(
             PositionalEncoding(
                 base=config.pe_base, levels=config.pe_levels, num_frames=config.num_frames
             ),
             _GatedMLP(2 * config.pe_levels, config.stem_width, config.channels[0] * rows * columns),
             ToGrid(config.grid),
-            *stages,
-            nn.Conv2d(config.channels[-1], 3, 1),
         )
+        self.decoder = StagedDecoder(stem, stages, nn.Conv2d(config.channels[-1], 3, 1))
         self.apply(_init_weights)
 
     def squash(self, x: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from inrcodec import models
@@ -13,11 +13,12 @@ from inrcodec.errors import ModelError
 from inrcodec.models._blocks import PositionalEncoding, upsample_bilinear_by_phases
 
 HEIGHT, WIDTH, NUM_FRAMES = 45, 81, 5
-HYBRID = ["hnerv", "hnervpp"]
+HYBRID = ["hnerv", "hnerv-boost", "hnervpp", "hnervpp-boost"]
+BY_INDEX = sorted(set(models.names()) - set(HYBRID))
 
 
 def small(name: str, *, with_encoder: bool = True) -> models.Network:
-    config = models.for_budget(name, 8_000, height=HEIGHT, width=WIDTH, num_frames=NUM_FRAMES)
+    config = models.for_budget(name, 15_000, height=HEIGHT, width=WIDTH, num_frames=NUM_FRAMES)
     torch.manual_seed(0)
     return models.build(name, config, with_encoder=with_encoder)
 
@@ -30,22 +31,40 @@ def inputs_of(network: models.Network, batch: int) -> tuple[torch.Tensor, torch.
     return indices, torch.randn(batch, *network.embedding_shape, generator=generator)
 
 
-@settings(deadline=None, max_examples=10)
-@given(st.sampled_from(models.names()), st.integers(16, 130), st.integers(16, 130))
-def test_any_frame_size(name: str, height: int, width: int) -> None:
-    config_class = models.entry(name).config_class
+def config_for(name: str, *, height: int, width: int, num_frames: int) -> models.NetworkConfig:
     variant = dict(models.entry(name).variant)
-    config = config_class.for_base_width(
-        3, height=height, width=width, num_frames=2, num_params=20_000, **variant
+    return models.entry(name).config_class.for_base_width(
+        6, height=height, width=width, num_frames=num_frames, num_params=40_000, **variant
     )
-    network = models.build(name, config)
-    frames = torch.rand(2, 3, height, width)
-    embeddings = None if network.encoder is None else network.embed(frames)
-    if embeddings is not None:
-        assert embeddings.shape[1:] == network.embedding_shape
-    x_hat = network(torch.arange(2), embeddings).detach()
+
+
+@pytest.mark.parametrize("name", models.names())
+@settings(deadline=None, max_examples=12)
+@given(height=st.integers(64, 1080), width=st.integers(64, 1920), num_frames=st.integers(1, 700))
+@example(height=64, width=64, num_frames=1)
+@example(height=1080, width=1920, num_frames=600)
+@example(height=719, width=1279, num_frames=7)
+def test_any_frame_size(name: str, height: int, width: int, num_frames: int) -> None:
+    """Shapes, on the meta device: nothing of these sizes is computed."""
+    with torch.device("meta"):
+        network = config_for(name, height=height, width=width, num_frames=num_frames).build()
+        frames = torch.rand(1, 3, height, width)
+        embeddings = None if network.encoder is None else network.embed(frames)
+        if embeddings is not None:
+            assert embeddings.shape[1:] == network.embedding_shape
+        x_hat = network(torch.zeros(1, dtype=torch.int64), embeddings)
     assert x_hat.shape == frames.shape
     assert x_hat.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (67, 131), (130, 65)])
+def test_frames_are_in_range(name: str, height: int, width: int) -> None:
+    network = config_for(name, height=height, width=width, num_frames=3).build()
+    frames = torch.rand(2, 3, height, width)
+    embeddings = None if network.encoder is None else network.embed(frames)
+    x_hat = network(torch.tensor([0, 2]), embeddings).detach()
+    assert x_hat.shape == frames.shape
     assert 0 <= float(x_hat.min()) <= float(x_hat.max()) <= 1
 
 
@@ -110,7 +129,7 @@ def test_embeddings_are_needed(name: str) -> None:
         small(name)(torch.arange(2))
 
 
-@pytest.mark.parametrize("name", ["nerv", "nervpp", "nervpp-repo"])
+@pytest.mark.parametrize("name", BY_INDEX)
 def test_index_driven_networks_cannot_embed(name: str) -> None:
     network = small(name)
     assert network.embedding_shape is None
@@ -125,11 +144,22 @@ def test_embed_needs_an_encoder_and_the_right_size() -> None:
         small("hnervpp").embed(torch.rand(1, 3, HEIGHT + 1, WIDTH))
 
 
-@pytest.mark.parametrize("index", [0, 1])
-def test_frames_differ_by_their_index(index: int) -> None:
-    network = small("nerv")
+@pytest.mark.parametrize("name", BY_INDEX)
+def test_frames_differ_by_their_index(name: str) -> None:
+    network = small(name)
     with torch.no_grad():
-        assert not torch.equal(network(torch.tensor([index])), network(torch.tensor([4])))
+        first, second, last = (network(torch.tensor([i])) for i in (0, 1, 4))
+    assert not torch.equal(first, last)
+    assert not torch.equal(second, last)
+
+
+@pytest.mark.parametrize("name", ["hnerv-boost", "hnervpp-boost"])
+def test_boost_conditions_embeddings_on_the_index(name: str) -> None:
+    network = small(name)
+    _, embeddings = inputs_of(network, 1)
+    with torch.no_grad():
+        first, last = (network(torch.tensor([i]), embeddings) for i in (0, 4))
+    assert not torch.equal(first, last)
 
 
 def test_positional_encoding_of_nerv_survives_half() -> None:
@@ -160,7 +190,7 @@ def test_macs_of_the_default_network_are_few() -> None:
     assert models.macs_per_frame(config) < 25_000 * 360 * 640
 
 
-@pytest.mark.parametrize("name", ["hnerv", "hnervpp"])
+@pytest.mark.parametrize("name", HYBRID)
 def test_calibrated_embeddings_tell_frames_apart(name: str) -> None:
     config = models.for_budget(name, 30_000, height=64, width=96, num_frames=8)
     torch.manual_seed(0)

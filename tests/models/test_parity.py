@@ -1,13 +1,23 @@
-"""Sizes and multiply-accumulates equal those measured on the authors' public code.
+"""Sizes and multiply-accumulates equal those of the authors' public code and of the papers.
 
-One forward pass of the decoder for one frame, torch FlopCounter / 2.
+Where a table below has GMAC, they were measured on the authors' code: one forward pass of the
+decoder for one frame, torch FlopCounter / 2. The other figures are printed in the papers or in the
+comments of the authors' scripts, as said beside each.
 """
 
 from __future__ import annotations
 
+import math
+from itertools import accumulate
+
 import pytest
 
 from inrcodec import models
+from inrcodec.models.boost import ENeRVBoostConfig, HNeRVBoostConfig, NeRVBoostConfig
+from inrcodec.models.nerv import ORIGINAL
+
+FRAMES_720P = (720, 1280, 132)
+STRIDES_720P = (5, 2, 2, 2, 2)
 
 STRIDES_HNERV = (5, 4, 4, 2, 2)
 
@@ -68,3 +78,70 @@ def test_nervpp_repo(fc_dim: int, num_params: int, gmac: float) -> None:
     assert config.grid == (9, 16)
     assert models.count_parameters(config) == models.StoredSize(num_params, 0)
     assert models.macs_per_frame(config) == pytest.approx(gmac * 1e9, rel=0.02)
+
+
+@pytest.mark.parametrize(("fc_dim", "millions"), [(26, 3.2), (58, 6.3), (112, 12.5)])
+def test_nerv_as_printed(fc_dim: int, millions: float) -> None:
+    """NeRV-S, M and L (arXiv 2110.13903, table 2)."""
+    channels = widths_below(fc_dim, fc_dim, reduction=2, floor=96)
+    config = models.NeRVConfig(*FRAMES_720P, STRIDES_720P, channels, **ORIGINAL)
+    assert round(models.count_parameters(config).total / 1e6, 1) == millions
+
+
+def test_enerv_as_printed() -> None:
+    """12.49 M (arXiv 2207.08132, table 1), from cfgs/E-NeRV-bunny.yaml."""
+    channels = widths_below(196, 3 * 196, reduction=2, floor=96)
+    config = models.ENeRVConfig(*FRAMES_720P, STRIDES_720P, channels)
+    assert config.grid == (9, 16)
+    assert round(models.count_parameters(config).total / 1e6, 2) == 12.49
+
+
+@pytest.mark.parametrize(("size", "millions"), [(0.64, 0.75), (1.275, 1.5), (2.65, 3.0)])
+def test_hnerv_boost(size: float, millions: float) -> None:
+    """scripts/regression/bunny/hnerv_boost.sh: --modelsize, and the parameters it amounts to."""
+    embeddings = 16 * 9 * 16 * 132
+    fc_dim = boost_fc_dim(size, (1, 3, 5, 5, 5), 1.2, inputs=16 * 9, embeddings=embeddings)
+    channels = (fc_dim, *accumulate([fc_dim] * 6, lambda c, _: max(round(c / 1.2), 12)))[1:]
+    config = HNeRVBoostConfig(*FRAMES_720P, STRIDES_720P, channels)
+    assert models.count_parameters(config).embeddings == embeddings
+    assert models.count_parameters(config).total == pytest.approx(millions * 1e6, rel=0.03)
+
+
+@pytest.mark.parametrize(("size", "millions"), [(0.375, 0.75), (0.8, 1.5), (1.65, 3.0)])
+def test_nerv_boost(size: float, millions: float) -> None:
+    """scripts/regression/bunny/nerv_boost.sh."""
+    fc_dim = boost_fc_dim(size, (3,) * 5, 2, inputs=160 * 144)
+    channels = widths_below(fc_dim, fc_dim, reduction=2, floor=12)
+    config = NeRVBoostConfig(*FRAMES_720P, STRIDES_720P, channels)
+    assert models.count_parameters(config).total == pytest.approx(millions * 1e6, rel=0.03)
+
+
+@pytest.mark.parametrize(("size", "millions"), [(0.55, 0.75), (1.25, 1.5), (2.2, 3.0)])
+def test_enerv_boost(size: float, millions: float) -> None:
+    """scripts/regression/bunny/enerv_boost.sh."""
+    fc_dim = boost_fc_dim(size, (3,) * 5, 2, inputs=160 * 144)
+    channels = widths_below(fc_dim, 3 * fc_dim, reduction=2, floor=12)
+    config = ENeRVBoostConfig(*FRAMES_720P, STRIDES_720P, channels, block_width=128)
+    assert models.count_parameters(config).total == pytest.approx(millions * 1e6, rel=0.03)
+
+
+def widths_below(stem: int, first: int, *, reduction: int, floor: int) -> tuple[int, ...]:
+    """Widths of a stem and five stages, of which the later ones are narrower."""
+    return (stem, *accumulate([first] * 5, lambda c, _: max(c // reduction, floor)))
+
+
+def boost_fc_dim(
+    size: float,
+    kernel_sizes: tuple[int, ...],
+    reduction: float,
+    *,
+    inputs: int,
+    embeddings: int = 0,
+) -> int:
+    """The authors' rule (train_nerv_all.py): a root of the parameters of convolutions and stem."""
+    a = sum(
+        reduction ** -(2 * i + 1) * stride**2 * kernel_size**2
+        for i, (stride, kernel_size) in enumerate(zip(STRIDES_720P, kernel_sizes, strict=True))
+    )
+    c = size * 1e6 - embeddings
+    return int((math.sqrt(inputs**2 + 4 * a * c) - inputs) / (2 * a))
