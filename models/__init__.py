@@ -7,6 +7,8 @@ from ._registry import Entry, build, config_from_dict, entry, for_budget, names,
 from ._strides import choose_strides
 from .boost import BoostConfig, Boosted
 from .enerv import ENeRV, ENeRVConfig
+from .ffnerv import FFNeRV, FFNeRVConfig
+from .hinerv import HiNeRV, HiNeRVConfig
 from .hnerv import HNeRV, HNeRVConfig
 from .hnervpp import HNeRVPP, HNeRVPPConfig
 from .nerv import NeRV, NeRVConfig
@@ -18,10 +20,14 @@ __all__ = [
     "ENeRV",
     "ENeRVConfig",
     "Entry",
+    "FFNeRV",
+    "FFNeRVConfig",
     "HNeRV",
     "HNeRVConfig",
     "HNeRVPP",
     "HNeRVPPConfig",
+    "HiNeRV",
+    "HiNeRVConfig",
     "NeRV",
     "NeRVConfig",
     "NeRVPP",

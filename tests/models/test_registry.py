@@ -17,7 +17,20 @@ def test_all_is_what_the_package_offers() -> None:
 
 
 def test_names() -> None:
-    assert models.names() == ["hnerv", "hnervpp", "nerv", "nervpp", "nervpp-repo"]
+    assert models.names() == [
+        "enerv",
+        "enerv-boost",
+        "ffnerv",
+        "hinerv",
+        "hnerv",
+        "hnerv-boost",
+        "hnervpp",
+        "hnervpp-boost",
+        "nerv",
+        "nerv-boost",
+        "nervpp",
+        "nervpp-repo",
+    ]
 
 
 @pytest.mark.parametrize("name", models.names())
