@@ -22,7 +22,13 @@ from inrcodec._session import Session
 from inrcodec._source import Source, SourceOptions, read_source
 from inrcodec.bitstream import pack_audio, section_bytes, write_atomically
 from inrcodec.errors import RateError, VideoError
-from inrcodec.fitting import recipe_config, resolve_device, resolve_precision
+from inrcodec.fitting import (
+    check_fresh,
+    recipe_config,
+    recipe_epochs,
+    resolve_device,
+    resolve_precision,
+)
 from inrcodec.metrics import ms_ssim, psnr_db
 from inrcodec.models import count_parameters, entry, macs_per_frame
 from inrcodec.video import RawVideoFormat
@@ -42,6 +48,7 @@ def encode(
     time_seconds: float | None = None,
     model: str | None = None,
     recipe: str | None = None,
+    fresh: bool = False,
     frames: tuple[int, int | None] | None = None,
     resize: tuple[int, int] | None = None,
     crop: tuple[int, int] | None = None,
@@ -65,10 +72,14 @@ def encode(
             above. At most one of `bpp`, `size_bytes` and `psnr`.
         size_bytes: bytes of the file on disk, audio included; met likewise.
         psnr: mean RGB PSNR in dB; the smallest file found that reaches it, of up to 4 fits.
-        epochs: visits of every frame. At most one of `epochs` and `time_seconds`.
+        epochs: visits of every frame. At most one of `epochs` and `time_seconds`; without them the
+            epochs of the `recipe`, if it is given and prescribes them, else the preset's.
         time_seconds: bound of the whole encode.
         model: a network's name, see `inrcodec.models.names()`.
-        recipe: a recipe's name, see `inrcodec.fitting.RECIPES`.
+        recipe: `default`, `ms-ssim`, or `paper`: the network's published loss, optimiser, schedule
+            and number of epochs.
+        fresh: whether to choose the frequencies of the network's positional encoding by the clip
+            before the fit (arXiv 2410.05050); for networks that the frame index alone drives.
         frames: half-open range of frames to encode.
         resize: (width, height) to which frames are resized.
         crop: (width, height) of a central crop, made before the resize.
@@ -92,12 +103,15 @@ def encode(
     wishes = {"bpp": bpp, "size_bytes": size_bytes, "psnr": psnr}
     _check_wishes(wishes, epochs=epochs, time_seconds=time_seconds, segment_frames=segment_frames)
     chosen = preset_named(preset)
-    model, recipe = model or chosen.model, recipe or chosen.recipe
+    model = model or chosen.model
     entry(model)
+    if fresh:
+        check_fresh(model)
     if epochs is None and time_seconds is None:
-        epochs = chosen.epochs
+        epochs = (recipe_epochs(recipe, model) if recipe else None) or chosen.epochs
+    recipe = recipe or chosen.recipe
     fit_config = recipe_config(
-        recipe, epochs=epochs, seconds=time_seconds, precision=precision, seed=seed
+        recipe, model, epochs=epochs, seconds=time_seconds, precision=precision, seed=seed
     )
     torch_device = resolve_device(device)
     output = Path(output)
@@ -111,7 +125,7 @@ def encode(
     )
     seconds = {"read": time.perf_counter() - started}
     packed_audio = [pack_audio(stream) for stream in clip.audio]
-    job = EncodeJob(clip, packed_audio, model, fit_config, torch_device, segment_frames)
+    job = EncodeJob(clip, packed_audio, model, fit_config, torch_device, segment_frames, fresh)
     # What the file depends on; the time does not belong here, since its files do not repeat.
     fingerprint = {
         **wishes,
@@ -120,6 +134,7 @@ def encode(
         "preset": preset,
         "model": model,
         "recipe": recipe,
+        "fresh": fresh,
         "segment_frames": segment_frames,
         "device": torch_device.type,
         "precision": precision,
@@ -179,6 +194,7 @@ def _report(
         seconds=seconds,
         preset=preset,
         recipe=recipe,
+        fresh=job.fresh,
         seed=job.fit.seed,
         device=_device_name(job.device),
         precision=str(resolve_precision(job.fit.precision, job.device)).removeprefix("torch."),

@@ -30,6 +30,7 @@ class EncodeReport:
     seconds: dict[str, float]  # by stage: read, fit, code, verify, total
     preset: str
     recipe: str
+    fresh: bool  # whether the clip chose the positional encoding's frequencies
     seed: int
     device: str
     precision: str  # of the fit; decoding is fp32

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from inrcodec._progress import ProgressBars
 from inrcodec._segment_encode import (
@@ -25,7 +26,13 @@ from inrcodec._session import Session
 from inrcodec._source import Source
 from inrcodec.bitstream import Header, SegmentInfo, file_bytes, section_bytes
 from inrcodec.errors import Interrupted
-from inrcodec.fitting import FitConfig, FitResult, fp32_arithmetic, hold_interrupts
+from inrcodec.fitting import (
+    FitConfig,
+    FitResult,
+    choose_encoding,
+    fp32_arithmetic,
+    hold_interrupts,
+)
 from inrcodec.metrics import ms_ssim
 from inrcodec.models import NetworkConfig, build, count_parameters
 
@@ -48,6 +55,7 @@ class EncodeJob:
     fit: FitConfig  # with a budget of epochs; of seconds, the whole encode's
     device: torch.device
     segment_frames: int
+    fresh: bool  # whether to choose the positional encoding by the frames
 
 
 @dataclass(frozen=True)
@@ -116,8 +124,7 @@ def encode_round(
     spans = list(split_segments(len(job.source.frames), job.segment_frames))
     share = (num_bytes - _HEADER_BYTES) / len(job.source.frames)
     configs = [
-        size_network(job.model, int(share * (b - a)), frames=job.source.frames[a:b])
-        for a, b in spans
+        _configure(job, int(share * (b - a)), frames=job.source.frames[a:b]) for a, b in spans
     ]
     header = _header(job, configs)
     left = num_bytes - _fixed_bytes(header)
@@ -140,6 +147,13 @@ def encode_round(
         fits.append(_fit(key, stage, job, configs[i], (a, b), part, session, bars))
     encoded = EncodedVideo(header, configs, fits, [], job.audio)
     return encoded.recode(num_bytes)
+
+
+def _configure(job: EncodeJob, num_bytes: int, *, frames: Tensor) -> NetworkConfig:
+    config = size_network(job.model, num_bytes, frames=frames)
+    if job.fresh:
+        config = choose_encoding(config, frames, seed=job.fit.seed, device=job.device)
+    return config
 
 
 def _fit(

@@ -17,7 +17,9 @@ import skimage.io
 from skimage.metrics import peak_signal_noise_ratio
 
 import inrcodec
-from inrcodec import _rounds
+from inrcodec import _encode, _rounds
+from inrcodec._info import describe
+from inrcodec.cli import main
 from inrcodec.errors import CheckpointError, Interrupted, ModelError, RateError, VideoError
 from inrcodec.fitting import InterruptFlag
 from inrcodec.video import VideoReader
@@ -245,8 +247,92 @@ def test_missing_output_folder_is_told_before_the_fit(tiny_clip: Path, tmp_path:
 
 
 def test_ms_ssim_recipe_wants_frames_large_enough(tiny_clip: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="MS-SSIM needs sides >= 161"):
-        inrcodec.encode(tiny_clip, tmp_path / "a.inr", epochs=1, bpp=8.0, recipe="ms-ssim")
+    report = inrcodec.encode(tiny_clip, tmp_path / "a.inr", epochs=1, bpp=8.0, recipe="ms-ssim")
+    assert report.recipe == "ms-ssim"
+    with pytest.raises(ValueError, match="frames are 40x30, a loss with MS-SSIM needs sides >= 33"):
+        inrcodec.encode(
+            tiny_clip, tmp_path / "b.inr", epochs=1, bpp=20.0, recipe="ms-ssim", resize=(40, 30)
+        )
+    assert not (tmp_path / "b.inr").exists()
+
+
+def test_paper_recipe_brings_its_batches_and_epochs(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"model": "hnerv", "recipe": "paper", "bpp": 8.0}
+    report = inrcodec.encode(tiny_clip, tmp_path / "a.inr", epochs=2, **options)  # type: ignore[arg-type]
+    assert (report.recipe, report.steps) == ("paper", 2 * 6 // 2)
+    with inrcodec.VideoDecoder(tmp_path / "a.inr") as decoder:
+        assert decoder[:].shape == (6, 3, 48, 64)
+
+    budgets: list[int | None] = []
+    monkeypatch.setattr(
+        _encode, "encode_round", lambda job, *_, **__: budgets.append(job.fit.epochs)
+    )
+    for epochs, recipe in ((None, "paper"), (7, "paper"), (None, None), (None, "default")):
+        with pytest.raises(AttributeError):  # of what the round did not return
+            inrcodec.encode(
+                tiny_clip, tmp_path / "b.inr", model="hnerv", epochs=epochs, recipe=recipe
+            )
+    assert budgets == [300, 7, 150, 150]
+
+
+def test_fresh_travels_in_the_file(tiny_clip: Path, tmp_path: Path) -> None:
+    for name, fresh in (("a", True), ("b", True), ("c", False)):
+        report = inrcodec.encode(
+            tiny_clip, tmp_path / name, model="nerv", epochs=3, bpp=12.0, fresh=fresh
+        )
+        assert report.to_dict()["fresh"] is fresh
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    fields = [describe(tmp_path / n)["segments"][0]["hyper_parameters"] for n in ("a", "c")]
+    assert fields[0].pop("pe_base") < 1.25
+    assert "pe_base" not in fields[1]
+    with inrcodec.VideoDecoder(tmp_path / "a") as decoder:
+        assert decoder[:].shape == (6, 3, 48, 64)
+
+
+def test_fresh_chooses_the_same_on_resume(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encode(path: Path, *, resume: bool = False, fresh: bool = True) -> None:
+        inrcodec.encode(
+            tiny_clip, path, model="nerv", epochs=3, bpp=12.0, fresh=fresh, resume=resume
+        )
+
+    @contextmanager
+    def interrupt_soon() -> Iterator[InterruptFlag]:
+        yield _FlagAfter(3)
+
+    encode(tmp_path / "whole.inr")
+    with monkeypatch.context() as patched:
+        patched.setattr(_rounds, "hold_interrupts", interrupt_soon)
+        with pytest.raises(Interrupted):
+            encode(tmp_path / "cut.inr")
+    with pytest.raises(CheckpointError, match="fresh differ"):
+        encode(tmp_path / "cut.inr", resume=True, fresh=False)
+    encode(tmp_path / "cut.inr", resume=True)
+    assert (tmp_path / "cut.inr").read_bytes() == (tmp_path / "whole.inr").read_bytes()
+
+
+def test_fresh_is_refused_before_the_source_is_read(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="positional encoding's frequencies; hnerv has none"):
+        inrcodec.encode("no-such.mp4", tmp_path / "a.inr", model="hnerv", fresh=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--recipe", "nonsense"], "must be one of default, ms-ssim, paper"),
+        (["--model", "hnerv", "--fresh"], "hnerv has none"),
+    ],
+)
+def test_wrong_recipes_are_one_line(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["encode", "no-such.mp4", str(tmp_path / "a.inr"), *options]) == 2
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert errors.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,9 @@ def add_commands(commands: Any) -> None:
         metavar="DB",
         help="the smallest file found that reaches it (fits up to 4 times)",
     )
-    budget = parser.add_argument_group("budget, one of (default: the preset's epochs)")
+    budget = parser.add_argument_group(
+        "budget, one of (default: the recipe's or the preset's epochs)"
+    )
     budget = budget.add_mutually_exclusive_group()
     budget.add_argument("--epochs", type=p.positive_int, metavar="N", help="visits of every frame")
     budget.add_argument(
@@ -60,7 +62,18 @@ def add_commands(commands: Any) -> None:
         help="fast, medium (default), slow or best",
     )
     fit.add_argument("--model", metavar="NAME", help="network (inrcodec models)")
-    fit.add_argument("--recipe", metavar="NAME", help="default, or ms-ssim: L1 and MS-SSIM loss")
+    fit.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="default; ms-ssim: L1 and MS-SSIM loss; or paper: the network's published loss, "
+        "optimiser, schedule and epochs",
+    )
+    fit.add_argument(
+        "--fresh",
+        action="store_true",
+        help="choose the frequencies of the positional encoding by the clip, before the fit "
+        "(networks driven by the frame index: nerv, nervpp, ...)",
+    )
     fit.add_argument(
         "--segment-frames",
         type=p.positive_int,
@@ -105,6 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
         time_seconds=_time_left(arguments.time, time.perf_counter() - started),
         model=arguments.model,
         recipe=arguments.recipe,
+        fresh=arguments.fresh,
         frames=arguments.frames,
         resize=arguments.resize,
         crop=arguments.crop,

@@ -1,11 +1,13 @@
 """Fitting a network to the frames of one segment, aware of the quantiser that follows."""
 
 from inrcodec.fitting._checkpoint import load_checkpoint, save_checkpoint
-from inrcodec.fitting._config import RECIPES, FitConfig, recipe_config
+from inrcodec.fitting._config import FitConfig
+from inrcodec.fitting._fresh import check_fresh, choose_encoding
 from inrcodec.fitting._interrupt import InterruptFlag, hold_interrupts
 from inrcodec.fitting._loop import FitProgress, FitResult, fit, frame_batch
 from inrcodec.fitting._losses import LOSSES
 from inrcodec.fitting._precision import fp32_arithmetic, resolve_device, resolve_precision
+from inrcodec.fitting._recipes import RECIPES, recipe_config, recipe_epochs
 from inrcodec.fitting._schedules import learning_rate_factor
 
 __all__ = [
@@ -15,6 +17,8 @@ __all__ = [
     "FitProgress",
     "FitResult",
     "InterruptFlag",
+    "check_fresh",
+    "choose_encoding",
     "fit",
     "fp32_arithmetic",
     "frame_batch",
@@ -22,6 +26,7 @@ __all__ = [
     "learning_rate_factor",
     "load_checkpoint",
     "recipe_config",
+    "recipe_epochs",
     "resolve_device",
     "resolve_precision",
     "save_checkpoint",

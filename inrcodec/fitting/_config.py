@@ -1,11 +1,12 @@
-"""What a fit is told: `FitConfig`, and the named recipes that override it."""
+"""What a fit is told: `FitConfig`. Named ones are in `_recipes`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from inrcodec.fitting._losses import LOSSES
+
+_NUM_BETAS = {"adam": 2, "adan": 3}
 
 
 @dataclass(frozen=True)
@@ -15,12 +16,15 @@ class FitConfig:
     epochs: int | None = None  # visits of every frame
     seconds: float | None = None  # wall-clock time of the fit
     batch_size: int = 1  # frames a step
+    optimizer: str = "adam"  # adam (arXiv 1412.6980) or adan (arXiv 2208.06677)
+    betas: tuple[float, ...] = (0.9, 0.99)  # the optimiser's decay rates: adam 2, adan 3
     learning_rate: float = 4e-3  # at its peak; why this one: benchmarks/notes/default-recipe.md
-    final_factor: float = 0.01  # of the learning rate at the end, as a fraction of its peak
     warmup: float = 0.05  # fraction of the budget in which the learning rate rises
-    betas: tuple[float, float] = (0.9, 0.99)  # Adam's decay rates
+    warmup_start: float = 0.0  # of the learning rate at the beginning, as a fraction of its peak
+    final_factor: float = 0.01  # of the learning rate at the end, as a fraction of its peak
     gradient_clip: float = 1.0  # largest norm of the gradient, 0 for none
     loss: str = "l2"  # a name in LOSSES
+    auxiliary_weight: float = 0.1  # of the loss of a network's auxiliary outputs, if it has any
     qat_fraction: float = 0.25  # last part of the budget that is fitted through the quantiser
     precision: str = "auto"  # fp32, bf16, or auto: bf16 where the device computes in it
     seed: int = 0  # of the initial weights and the order of frames
@@ -33,33 +37,24 @@ class FitConfig:
         _check(self.epochs is None or self.epochs >= 1, "epochs", self.epochs, ">= 1")
         _check(self.seconds is None or self.seconds > 0, "seconds", self.seconds, "> 0")
         _check(self.batch_size >= 1, "batch_size", self.batch_size, ">= 1")
-        _check(self.learning_rate > 0, "learning_rate", self.learning_rate, "> 0")
-        _check(0 <= self.final_factor <= 1, "final_factor", self.final_factor, "0 to 1")
+        self._check_optimizer()
         _check(0 <= self.warmup < 1, "warmup", self.warmup, "0 to under 1")
-        _check(0 <= self.qat_fraction <= 1, "qat_fraction", self.qat_fraction, "0 to 1")
+        _check(0 <= self.warmup_start <= 1, "warmup_start", self.warmup_start, "0 to 1")
+        _check(0 <= self.final_factor <= 1, "final_factor", self.final_factor, "0 to 1")
         _check(self.loss in LOSSES, "loss", self.loss, f"one of {', '.join(LOSSES)}")
+        _check(self.auxiliary_weight >= 0, "auxiliary_weight", self.auxiliary_weight, ">= 0")
+        _check(0 <= self.qat_fraction <= 1, "qat_fraction", self.qat_fraction, "0 to 1")
         precisions = ("auto", "fp32", "bf16")
         _check(self.precision in precisions, "precision", self.precision, f"one of {precisions}")
 
-
-RECIPES: dict[str, dict[str, Any]] = {
-    # Mean squared error: the best PSNR at short budgets.
-    "default": {},
-    # Absolute error and MS-SSIM: the better MS-SSIM, slower steps.
-    "ms-ssim": {"loss": "l1_ms_ssim"},
-}
-"""Named overrides of `FitConfig`."""
-
-
-def recipe_config(name: str, **settings: Any) -> FitConfig:
-    """Return the `FitConfig` of the recipe `name`, with further `settings`.
-
-    Raises:
-        ValueError: no such recipe, or a setting out of its range.
-    """
-    if name not in RECIPES:
-        raise ValueError(f"recipe is {name!r}, must be one of {', '.join(RECIPES)}")
-    return FitConfig(**{**RECIPES[name], **settings})
+    def _check_optimizer(self) -> None:
+        known = f"one of {', '.join(_NUM_BETAS)}"
+        _check(self.optimizer in _NUM_BETAS, "optimizer", self.optimizer, known)
+        count = _NUM_BETAS[self.optimizer]
+        good = len(self.betas) == count and all(0 <= beta < 1 for beta in self.betas)
+        _check(good, "betas", self.betas, f"{count} numbers from 0 to under 1 for {self.optimizer}")
+        _check(self.learning_rate > 0, "learning_rate", self.learning_rate, "> 0")
+        _check(self.gradient_clip >= 0, "gradient_clip", self.gradient_clip, ">= 0")
 
 
 def _check(good: bool, name: str, value: object, rule: str) -> None:

@@ -1,8 +1,8 @@
 """The fit: rate, forward, backward, step, log; for the last part through the quantiser.
 
 In: the frames of one segment, `(N, 3, H, W)` uint8, and a network. Out: the tensors that the file
-will store, and the quantiser steps they were fitted to. The optimiser is Adam (Kingma and Ba,
-arXiv 1412.6980); what varies over the fit is a pure function of the used part of its budget.
+will store, and the quantiser steps they were fitted to. What varies over the fit is a pure function
+of the used part of its budget.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from torch import Tensor
 from torch.func import functional_call
 
 from inrcodec.errors import InrcodecError
+from inrcodec.fitting._adan import Adan
 from inrcodec.fitting._config import FitConfig
 from inrcodec.fitting._interrupt import InterruptFlag
 from inrcodec.fitting._losses import LOSSES, psnr_of_mse
+from inrcodec.fitting._order import FrameOrder
 from inrcodec.fitting._precision import resolve_precision
 from inrcodec.fitting._qat import Quantizer, stored_tensors
 from inrcodec.fitting._schedules import learning_rate_factor
@@ -124,13 +126,11 @@ class _Fit:
         self.config = config
         self.num_bytes = num_bytes
         self.device = device
-        self.network = network.to(device).to(memory_format=torch.channels_last)
+        self.network = network.to(device).to(memory_format=torch.channels_last).train()
         self.frames = _place(frames, device)
         network.calibrate(self._some_frames(_CALIBRATION_FRAMES)[0])
         self.order = FrameOrder(len(frames), config.batch_size, config.seed)
-        self.optimizer = torch.optim.Adam(
-            network.parameters(), lr=config.learning_rate, betas=config.betas, fused=True
-        )
+        self.optimizer = _optimizer(network, config)
         self.quantizer = Quantizer()
         self.dtype = resolve_precision(config.precision, device)
         self.steps = 0
@@ -166,7 +166,10 @@ class _Fit:
     def set_learning_rate(self, progress: float) -> None:
         """Follow the schedule."""
         factor = learning_rate_factor(
-            progress, warmup=self.config.warmup, final_factor=self.config.final_factor
+            progress,
+            warmup=self.config.warmup,
+            final_factor=self.config.final_factor,
+            warmup_start=self.config.warmup_start,
         )
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * factor
@@ -184,7 +187,7 @@ class _Fit:
                 if embeddings is not None:
                     embeddings = self.quantizer.embeddings(embeddings)
             x_hat = functional_call(self.network, weights, (indices, embeddings))
-        loss = LOSSES[self.config.loss](x_hat, x)
+        loss = self._loss(x_hat, x)
 
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -242,6 +245,14 @@ class _Fit:
         self.steps, self.rate_updates = state["steps"], state["rate_updates"]
         self.started = time.perf_counter() - state["seconds"]
 
+    def _loss(self, x_hat: Tensor, x: Tensor) -> Tensor:
+        """Compare the fitted batch `(B, 3, H, W)`, and what else the network made of it."""
+        compare = LOSSES[self.config.loss]
+        loss = compare(x_hat, x)
+        for rendition in self.network.auxiliary():
+            loss = loss + self.config.auxiliary_weight * compare(rendition, x)
+        return loss
+
     def _meet(self, tensors: list[NDArray[np.float32]]) -> None:
         num_weights = sum(1 for _ in self.network.decoder.parameters())
         num_channels = len(tensors) - num_weights
@@ -279,28 +290,13 @@ def embed_all(network: Network, frames: Tensor) -> Tensor | None:
     return torch.cat(parts)
 
 
-class FrameOrder:
-    """Which frames a step sees: a shuffle of all of them every epoch, from the seed alone."""
-
-    def __init__(self, num_frames: int, batch_size: int, seed: int) -> None:
-        self.num_frames = num_frames
-        self.batch_size = min(batch_size, num_frames)
-        self.seed = seed
-        self.steps_per_epoch = -(-num_frames // self.batch_size)
-        self._epoch = -1
-        self._order = torch.empty(0, dtype=torch.int64)
-
-    def batch(self, step: int) -> Tensor:
-        epoch, position = divmod(step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            generator = torch.Generator().manual_seed((self.seed << 20) + epoch)
-            self._order = torch.randperm(self.num_frames, generator=generator)
-            self._epoch = epoch
-        return self._order[position * self.batch_size : (position + 1) * self.batch_size]
-
-    def frames_seen(self, steps: int) -> int:
-        epochs, position = divmod(steps, self.steps_per_epoch)
-        return epochs * self.num_frames + min(position * self.batch_size, self.num_frames)
+def _optimizer(network: Network, config: FitConfig) -> torch.optim.Optimizer:
+    if config.optimizer == "adan":
+        return Adan(network.parameters(), lr=config.learning_rate, betas=config.betas)
+    beta1, beta2 = config.betas
+    return torch.optim.Adam(
+        network.parameters(), lr=config.learning_rate, betas=(beta1, beta2), fused=True
+    )
 
 
 def _place(frames: Tensor, device: torch.device) -> Tensor:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import math
 
+_LEAST_FACTOR = 0.01
 
-def learning_rate_factor(progress: float, *, warmup: float, final_factor: float) -> float:
+
+def learning_rate_factor(
+    progress: float, *, warmup: float, final_factor: float, warmup_start: float = 0.0
+) -> float:
     """Linear warm-up, then cosine decay (Loshchilov and Hutter 2017, arXiv 1608.03983).
 
     Args:
         progress: used part of the budget, 0 to 1.
         warmup: part of the budget in which the factor rises to 1.
         final_factor: its value at the end.
+        warmup_start: its value at the beginning; at least 0.01, since a step of length 0 is lost.
 
     >>> [round(learning_rate_factor(p, warmup=0.5, final_factor=0.0), 3) for p in (0.25, 0.75, 1)]
     [0.5, 0.5, 0.0]
     """
     progress = min(max(progress, 0.0), 1.0)
     if progress < warmup:
-        return max(progress / warmup, 0.01)
+        risen = warmup_start + (1 - warmup_start) * (progress / warmup)
+        return max(risen, _LEAST_FACTOR)
     decayed = (progress - warmup) / (1 - warmup) if warmup < 1 else 1.0
     return final_factor + (1 - final_factor) * 0.5 * (1 + math.cos(math.pi * decayed))

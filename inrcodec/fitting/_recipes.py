@@ -1,0 +1,147 @@
+"""Recipes: named settings of a fit, some of them the ones published with a network.
+
+In: the names of a recipe and of a network. Out: a `FitConfig`. `default` and `ms-ssim` are this
+project's, the same for every network but for the learning rate; `paper` is what the network's authors fitted Bunny with.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inrcodec.fitting._config import FitConfig
+
+RECIPES = ("default", "ms-ssim", "paper")
+"""Names of the recipes."""
+
+_OURS: dict[str, dict[str, Any]] = {
+    # Mean squared error: the best PSNR at short budgets.
+    "default": {},
+    # Absolute error and MS-SSIM: the better MS-SSIM, slower steps.
+    "ms-ssim": {"loss": "l1_ms_ssim"},
+}
+
+# Sines wrap where GELUs only grow, so networks of sines take smaller steps: benchmarks/notes/zoo.md.
+_OUR_RATES = {"nerv-boost": 2e-3, "hnerv-boost": 2e-3, "hnervpp-boost": 2e-3, "enerv-boost": 1e-3}
+
+# NeRV (arXiv 2110.13903): README of github.com/haochen-rye/NeRV, its loss "Fusion6".
+_NERV: dict[str, Any] = {
+    "epochs": 300,
+    "batch_size": 1,
+    "optimizer": "adam",
+    "betas": (0.5, 0.999),
+    "learning_rate": 5e-4,
+    "warmup": 0.2,
+    "warmup_start": 0.1,
+    "final_factor": 0.0,
+    "gradient_clip": 0.0,
+    "loss": "l1_ssim",
+}
+
+# HNeRV (arXiv 2304.02633): README of github.com/haochen-rye/HNeRV, "--lr_type cosine_0.1_1_0.1".
+_HNERV: dict[str, Any] = {
+    "epochs": 300,
+    "batch_size": 2,
+    "optimizer": "adam",
+    "betas": (0.9, 0.999),
+    "learning_rate": 1e-3,
+    "warmup": 0.1,
+    "warmup_start": 0.1,
+    "final_factor": 0.0,
+    "gradient_clip": 0.0,
+    "loss": "l2",
+}
+
+# HiNeRV (arXiv 2306.09818): cfgs/train/hinerv_1280x720.txt of github.com/hmkx/HiNeRV. Its batches
+# are patches of several frames with as many pixels as one frame; ours are whole frames.
+_HINERV: dict[str, Any] = {
+    "epochs": 300,
+    "batch_size": 1,
+    "optimizer": "adam",
+    "betas": (0.9, 0.999),
+    "learning_rate": 2e-3,
+    "warmup": 0.1,
+    "warmup_start": 0.01,
+    "final_factor": 0.01,
+    "gradient_clip": 1.0,
+    "loss": "l1_ms_ssim_5",
+}
+
+# Boosting-NeRV (arXiv 2402.18152): scripts/regression/bunny of github.com/Xinjie-Q/Boosting-NeRV,
+# its loss "Fusion10_freq".
+_BOOST: dict[str, Any] = {
+    "epochs": 300,
+    "batch_size": 1,
+    "optimizer": "adan",
+    "betas": (0.98, 0.92, 0.99),
+    "learning_rate": 3e-3,
+    "warmup": 0.1,
+    "warmup_start": 0.1,
+    "final_factor": 0.0,
+    "gradient_clip": 0.0,
+    "loss": "l1_ms_ssim_fft",
+}
+
+_PAPERS: dict[str, dict[str, Any]] = {
+    "nerv": _NERV,
+    # NeRV++ (arXiv 2402.18305): README of github.com/ahmedgh970/NeRV-, NeRV's command.
+    "nervpp": _NERV,
+    "nervpp-repo": _NERV,
+    # E-NeRV (arXiv 2207.08132): cfgs/E-NeRV-bunny.yaml of github.com/kyleleey/E-NeRV.
+    "enerv": _NERV,
+    # FFNeRV (arXiv 2212.12294): README of github.com/maincold2/FFNeRV, its "--lw".
+    "ffnerv": {**_NERV, "epochs": 600, "auxiliary_weight": 0.1},
+    "hnerv": _HNERV,
+    # No paper's network, HNeRV's embeddings under NeRV++'s blocks: the recipe of the former.
+    "hnervpp": _HNERV,
+    "hinerv": _HINERV,
+    "nerv-boost": _BOOST,
+    "enerv-boost": {**_BOOST, "learning_rate": 1.5e-3},
+    "hnerv-boost": _BOOST,
+    # No paper's network either.
+    "hnervpp-boost": _BOOST,
+}
+
+
+def recipe_config(name: str, model: str, **settings: Any) -> FitConfig:
+    """Return the `FitConfig` of the recipe `name` for the network `model`.
+
+    A published recipe stands for its optimiser, schedule, batch, loss and epochs. What this codec
+    adds stays as in the default recipe: the last part of the fit goes through the quantiser
+    (`qat_fraction`), and `precision` is `auto`. The papers' pruning is left out.
+
+    Args:
+        name: one of `RECIPES`.
+        model: a network's name.
+        settings: fields of `FitConfig` that override the recipe's. Without `epochs` and `seconds`
+            the budget is the recipe's number of epochs, if it has one.
+
+    Raises:
+        ValueError: no such recipe, none published for this network, or a setting out of its range.
+    """
+    merged = {**_settings(name, model), **settings}
+    if settings.get("seconds") is not None and settings.get("epochs") is None:
+        merged["epochs"] = None
+    return FitConfig(**merged)
+
+
+def recipe_epochs(name: str, model: str) -> int | None:
+    """Return the epochs that the recipe `name` prescribes for `model`, or None for no number.
+
+    Raises:
+        ValueError: no such recipe, or none published for this network.
+    """
+    return _settings(name, model).get("epochs")
+
+
+def _settings(name: str, model: str) -> dict[str, Any]:
+    if name not in RECIPES:
+        raise ValueError(f"recipe is {name!r}, must be one of {', '.join(RECIPES)}")
+    if name in _OURS:
+        rate = {"learning_rate": _OUR_RATES[model]} if model in _OUR_RATES else {}
+        return {**_OURS[name], **rate}
+    if model not in _PAPERS:
+        raise ValueError(
+            f"recipe is {name!r}, but none is published for {model!r}, "
+            f"only for {', '.join(_PAPERS)}; take one of {', '.join(_OURS)}"
+        )
+    return _PAPERS[model]
