@@ -35,7 +35,6 @@ from ._strides import choose_strides, grid_of, product_of
 
 __all__ = ["FFNeRV", "FFNeRVConfig"]
 
-_EXPANSION = 8  # width of stage 1 by that of the stem
 _LOWER_WIDTH = 24
 _CELLS_SCALE = 12  # cells are this times sqrt(parameters) / frames, for grids near a fifth
 _NUM_CELLS = 144  # 9x16
@@ -160,8 +159,10 @@ class _Decoder(nn.Module):
         self.stages = nn.ModuleList()
         for i, stride in enumerate(config.strides):
             in_channels, wide = config.channels[i], config.channels[i + 1] * stride**2
-            conv: nn.Module = nn.Conv2d(in_channels, wide, 3, padding=1)
-            if i > 0:
+            conv: nn.Module
+            if i == 0:
+                conv = nn.Conv2d(in_channels, wide, 3, padding=1)
+            else:
                 conv = _CompactConv(in_channels, wide, groups=config.groups)
             self.stages.append(nn.Sequential(conv, nn.PixelShuffle(stride), nn.GELU()))
         self.head = nn.ModuleDict(

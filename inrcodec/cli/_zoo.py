@@ -4,22 +4,44 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_HEIGHT, _WIDTH, _NUM_FRAMES, _NUM_PARAMS = 720, 1280, 132, 1_500_000
+from inrcodec.cli import _parser as p
+
+if TYPE_CHECKING:
+    from inrcodec._model_card import Clip, ModelSummary
+
+_SIZE, _NUM_FRAMES, _NUM_PARAMS = (1280, 720), 132, 1_500_000
 
 
 def add_commands(commands: Any) -> None:
     """Add both commands to the subparsers `commands`."""
     models = commands.add_parser(
         "models",
-        help="list the networks",
-        description=f"List the networks, sized to {_NUM_PARAMS} stored values for "
-        f"{_NUM_FRAMES} frames of {_WIDTH}x{_HEIGHT}.",
+        help="list the networks, or show one of them",
+        description="List the networks with their sizes, cost and decoding speed on this machine; "
+        "with NAME, show one network, drawn from its input to the frame.",
     )
     models.add_argument("name", metavar="NAME", nargs="?")
     models.add_argument("--json", action="store_true")
+    clip = models.add_argument_group("sized for")
+    clip.add_argument(
+        "--size", type=p.pixels, default=_SIZE, metavar="WxH", help="frame size (1280x720)"
+    )
+    clip.add_argument(
+        "--frames", type=p.positive_int, default=_NUM_FRAMES, metavar="N", help="clip length (132)"
+    )
+    clip.add_argument(
+        "--parameters",
+        type=p.byte_size,
+        default=_NUM_PARAMS,
+        metavar="P",
+        help="stored values, embeddings included: 300k, 1.5M (default)",
+    )
+    models.add_argument("--no-speed", action="store_true", help="do not measure frames/s")
+    p.add_device(models)
     models.set_defaults(run=run_models)
     datasets = commands.add_parser(
         "datasets",
@@ -31,40 +53,100 @@ def add_commands(commands: Any) -> None:
 
 
 def run_models(arguments: argparse.Namespace) -> int:
-    """Print one line a network."""
-    from inrcodec import models
+    """Print one line a network, or one network's card."""
+    from inrcodec._model_card import Clip
+    from inrcodec.fitting import resolve_device
 
-    rows = []
-    for name in [arguments.name] if arguments.name else models.names():
-        found = models.entry(name)
-        config = models.for_budget(
-            name, _NUM_PARAMS, height=_HEIGHT, width=_WIDTH, num_frames=_NUM_FRAMES
-        )
-        size = models.count_parameters(config)
-        rows.append(
-            {
-                "name": name,
-                "paper": found.paper,
-                "arxiv": found.arxiv,
-                "parameters": size.total,
-                "embedding_parameters": size.embeddings,
-                "kmac_per_pixel": models.macs_per_frame(config) / (_HEIGHT * _WIDTH) / 1000,
-                "hyper_parameters": config.to_dict(),
-            }
-        )
-    if arguments.json:
-        json.dump(rows[0] if arguments.name else rows, sys.stdout, indent=2)
-        print()
-        return 0
-    print(f"{'name':14}{'parameters':>11}{'kMAC/pixel':>12}  paper")
-    for row in rows:
-        print(
-            f"{row['name']:14}{row['parameters']:11}{row['kmac_per_pixel']:12.1f}  "
-            f"{row['paper']} (arXiv {row['arxiv']})"
-        )
+    width, height = arguments.size
+    clip = Clip(width, height, arguments.frames, arguments.parameters)
+    settings = {
+        "device": str(resolve_device(arguments.device)),
+        "speed": not arguments.no_speed,
+    }
     if arguments.name:
-        print("hyper-parameters:", json.dumps(rows[0]["hyper_parameters"]))
+        _print_card(arguments.name, clip, settings, as_json=arguments.json)
+    else:
+        _print_list(clip, settings, as_json=arguments.json)
     return 0
+
+
+def _print_card(name: str, clip: Clip, settings: dict[str, Any], *, as_json: bool) -> None:
+    from inrcodec import models
+    from inrcodec._model_card import ASCII, describe, render
+    from inrcodec.errors import ModelError
+
+    try:
+        models.entry(name)
+    except ModelError as exc:
+        raise ValueError(str(exc)) from exc  # the call is wrong: exit status 2
+    card = describe(name, clip, **settings)
+    if as_json:
+        print(json.dumps(card.to_dict(), indent=2))
+        return
+    text = render(card)
+    if _printable(text) != text:
+        text = _printable(render(card, ASCII))
+    print(text)
+
+
+def _print_list(clip: Clip, settings: dict[str, Any], *, as_json: bool) -> None:
+    """Print each network as soon as it is known; those that have no such size say so.
+
+    Raises: ModelError where no network has such a size.
+    """
+    from inrcodec import models
+    from inrcodec._model_card import device_text, summarize
+    from inrcodec.errors import ModelError
+
+    names = models.names()
+    width = max(map(len, names)) + 1
+    if not as_json:
+        measured = f"; frames/s on {device_text(settings['device'])}" if settings["speed"] else ""
+        print(
+            f"{clip.num_params:,} stored values for {clip.num_frames} frames of "
+            f"{clip.width}x{clip.height}{measured}\n\n"
+            f"{'name':{width}} {'parameters':>10} {'kMAC/pixel':>11} {'frames/s':>9}"
+            f"  {'arXiv':11} paper",
+            flush=True,
+        )
+    objects: list[dict[str, Any]] = []
+    error: ModelError | None = None
+    for name in names:
+        try:
+            summary = summarize(name, clip, **settings)
+        except ModelError as exc:
+            error = exc
+            if not as_json:
+                print(_printable(f"{name:{width}} {exc}"), flush=True)
+            continue
+        objects.append(summary.to_dict())
+        if not as_json:
+            print(_printable(_line(summary, width)), flush=True)
+    if error and not objects:
+        raise error
+    if as_json:
+        print(json.dumps(objects, indent=2))
+
+
+def _line(summary: ModelSummary, width: int) -> str:
+    from inrcodec._model_card import short_number
+
+    fps = "-" if summary.decode_fps is None else short_number(summary.decode_fps)
+    found = summary.entry
+    line = (
+        f"{found.name:{width}} {summary.size.total:10,} {short_number(summary.kmac_per_pixel):>11} "
+        f"{fps:>9}  {found.arxiv:11} {found.paper}"
+    )
+    if not sys.stdout.isatty():
+        return line
+    columns = shutil.get_terminal_size().columns
+    return line if len(line) <= columns else line[: columns - 3] + "..."
+
+
+def _printable(text: str) -> str:
+    """Replace what the terminal's encoding does not have."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)
 
 
 def run_datasets(arguments: argparse.Namespace) -> int:

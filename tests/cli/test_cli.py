@@ -140,7 +140,7 @@ def test_a_reader_that_leaves_early_is_one_line(segmented_inr: Path, tmp_path: P
         (["encode", "no-such.mp4", "b.inr"], 1, "no-such.mp4"),
         (["decode", "no-such.inr", "b.mp4"], 1, "no-such.inr"),
         (["info", "/dev/null"], 1, "not an .inr file"),
-        (["models", "nope"], 1, "unknown network 'nope'"),
+        (["models", "nope"], 2, "unknown network 'nope'"),
         (["datasets", "buny"], 1, "bunny"),
     ],
 )
