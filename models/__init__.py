@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from ._network import Network, NetworkConfig, StoredSize, count_parameters, macs_per_frame
+from ._network import (
+    Network,
+    NetworkConfig,
+    Sizing,
+    StoredSize,
+    count_parameters,
+    macs_per_frame,
+)
 from ._registry import Entry, build, config_from_dict, entry, for_budget, names, register
 from ._strides import choose_strides
 from .boost import BoostConfig, Boosted
@@ -34,6 +41,7 @@ __all__ = [
     "NeRVPPConfig",
     "Network",
     "NetworkConfig",
+    "Sizing",
     "StoredSize",
     "build",
     "choose_strides",

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 __all__ = [
     "PixelShuffleUpsampler",
     "PositionalEncoding",
-    "SeparableResidual",
     "StagedDecoder",
     "ToGrid",
     "conv",
@@ -109,26 +108,6 @@ def mlp(*widths: int, activation: type[nn.Module]) -> nn.Sequential:
     for in_features, out_features in pairwise(widths):
         layers += [nn.Linear(in_features, out_features), activation()]
     return nn.Sequential(*layers)
-
-
-class SeparableResidual(nn.Module):
-    """x + pointwise(GELU(depthwise 3x3(x))), the separable block of NeRV++ (section 3).
-
-    Starts as the identity: with random weights, ten of them in a row delay the first thousand
-    steps of a fit.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
-        self.pointwise = nn.Conv2d(channels, channels, 1)
-        for parameter in self.pointwise.parameters():
-            nn.init.zeros_(parameter)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the block."""
-        y: Tensor = self.pointwise(F.gelu(self.depthwise(x)))
-        return x + y
 
 
 def upsample_bilinear(x: Tensor, scale: int) -> Tensor:

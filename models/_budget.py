@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from inrcodec.errors import ModelError
 
-from ._config import NetworkConfig, check_range, count_parameters
+from ._config import NetworkConfig, Sizing, check_range, count_parameters
 
 __all__ = ["TOLERANCE", "fit_to_budget"]
 
@@ -41,15 +41,10 @@ def fit_to_budget(
     check_range("num_params", num_params, 1, 2**40)
     _check_overrides(config_class, overrides)
 
+    sizing = Sizing(height, width, num_frames, num_params)
+
     def sized(base_width: int) -> ConfigT:
-        return config_class.for_base_width(
-            base_width,
-            height=height,
-            width=width,
-            num_frames=num_frames,
-            num_params=num_params,
-            **overrides,
-        )
+        return config_class.for_base_width(base_width, sizing, **overrides)
 
     low, high = 1, _MAX_BASE_WIDTH + 1  # sized(low) fits, sized(high) does not
     while high - low > 1:

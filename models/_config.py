@@ -12,13 +12,13 @@ import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 
 from inrcodec.errors import ModelError
 
-from ._strides import grid_of
+from ._strides import choose_strides, grid_of
 
 if TYPE_CHECKING:
     from ._network import Network
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_DECODER_PARAMS",
     "NetworkConfig",
+    "Sizing",
     "StoredSize",
     "check_range",
     "count_parameters",
@@ -43,6 +44,28 @@ _FRAME_FIELDS = ("height", "width", "num_frames")  # the file's header has them 
 ConfigT = TypeVar("ConfigT", bound="NetworkConfig")
 
 
+class Sizing(NamedTuple):
+    """What a network is sized for."""
+
+    height: int  # of the frames
+    width: int
+    num_frames: int
+    num_params: int  # the whole budget of stored values, embeddings included
+
+    @property
+    def clip(self) -> tuple[int, int, int]:
+        """Height, width and number of frames."""
+        return self[:3]
+
+    def strides(self, *, num_cells: int = 8, max_stages: int = 5) -> tuple[int, ...]:
+        """Strides for frames of this size, see `choose_strides`."""
+        return choose_strides(self.height, self.width, num_cells=num_cells, max_stages=max_stages)
+
+    def grid(self, strides: tuple[int, ...]) -> tuple[int, int]:
+        """Rows and columns of the smallest feature map."""
+        return grid_of(self.height, self.width, math.prod(strides))
+
+
 @dataclass(frozen=True)
 class NetworkConfig:
     """Hyper-parameters that every network has; each network subclasses it.
@@ -57,6 +80,8 @@ class NetworkConfig:
     num_frames: int
     strides: tuple[int, ...]  # upsampling of each stage, first to last
     channels: tuple[int, ...]  # width of the stem, then of each stage
+
+    network: ClassVar[type[Network]]  # whose `config_class` this is
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -97,20 +122,13 @@ class NetworkConfig:
 
     def build(self, *, with_encoder: bool = True) -> Network:
         """Build the network that this describes."""
-        raise NotImplementedError
+        return self.network(self, with_encoder=with_encoder)
 
     @classmethod
     def for_base_width(
-        cls: type[ConfigT],
-        base_width: int,
-        *,
-        height: int,
-        width: int,
-        num_frames: int,
-        num_params: int,
-        **overrides: Any,
+        cls: type[ConfigT], base_width: int, sizing: Sizing, **overrides: Any
     ) -> ConfigT:
-        """Apply the authors' sizing rule to a base width; `num_params` is the whole budget."""
+        """Apply the authors' sizing rule to a base width; `overrides` set other fields."""
         raise NotImplementedError
 
     def to_dict(self) -> dict[str, object]:

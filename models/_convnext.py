@@ -1,4 +1,4 @@
-"""The ConvNeXt encoder of HNeRV (arXiv 2304.02633; ConvNeXt: arXiv 2201.03545).
+"""ConvNeXt (arXiv 2201.03545): HNeRV's encoder (arXiv 2304.02633), HiNeRV's block (2306.09818).
 
 In: frames (B, 3, H', W') in [0, 1], sides divisible by the product of the strides.
 Out: embeddings (B, C, h, w). It is used while fitting and never stored.
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["ConvNeXtEncoder", "encoder_strides"]
+__all__ = ["ConvNeXtEncoder", "PlainConvNeXtBlock", "encoder_strides", "normalize_channels"]
 
 _WIDTH = 64
 _EXPANSION = 4
@@ -61,6 +61,35 @@ class ConvNeXtEncoder(nn.Sequential):
         if last.bias is not None:
             last.bias -= mean
             last.bias /= deviation
+
+
+class PlainConvNeXtBlock(nn.Module):
+    """x + W2(GELU(W1(norm(depthwise 3x3(x))))), without bias, scale, or the norm's parameters.
+
+    (B, C, h, w) -> (B, C_out, h, w); without the residual where widths differ.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, hidden_width: int) -> None:
+        super().__init__()
+        self.residual = in_channels == out_channels
+        self.depthwise = nn.Conv2d(
+            in_channels, in_channels, 3, padding=1, groups=in_channels, bias=False
+        )
+        self.expand = nn.Linear(in_channels, hidden_width, bias=False)
+        self.project = nn.Linear(hidden_width, out_channels, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the block."""
+        y = normalize_channels(self.depthwise(x)).permute(0, 2, 3, 1)  # (B, h, w, C)
+        y = self.project(F.gelu(self.expand(y))).permute(0, 3, 1, 2)
+        z: Tensor = x + y if self.residual else y
+        return z
+
+
+def normalize_channels(x: Tensor) -> Tensor:
+    """LayerNorm without parameters over the channels of (B, C, h, w)."""
+    y = F.layer_norm(x.permute(0, 2, 3, 1), x.shape[1:2], eps=_EPS)
+    return y.permute(0, 3, 1, 2)
 
 
 def encoder_strides(strides: Sequence[int]) -> tuple[int, ...]:

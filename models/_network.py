@@ -6,7 +6,7 @@ Out: frames (B, 3, H, W) float32 in [0, 1].
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -15,10 +15,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from inrcodec.errors import ModelError
 
-from ._config import NetworkConfig, StoredSize, count_parameters
+from ._config import NetworkConfig, Sizing, StoredSize, count_parameters
 from ._convnext import ConvNeXtEncoder
 
-__all__ = ["Network", "NetworkConfig", "StoredSize", "count_parameters", "macs_per_frame"]
+__all__ = [
+    "Network",
+    "NetworkConfig",
+    "Sizing",
+    "StoredSize",
+    "count_parameters",
+    "macs_per_frame",
+]
 
 
 class Network(nn.Module):
@@ -37,10 +44,15 @@ class Network(nn.Module):
     decoder: nn.Module
     encoder: nn.Module | None
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: NetworkConfig, *, with_encoder: bool = True) -> None:
         super().__init__()
         self.config = config
         self.encoder = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "config_class" in vars(cls):
+            cls.config_class.network = cls
 
     @property
     def embedding_shape(self) -> tuple[int, int, int] | None:

@@ -21,12 +21,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ._blocks import PositionalEncoding, StagedDecoder, conv, mlp
-from ._config import ConfigT, NetworkConfig, check_range
+from ._conditional import Conditional, Sine
+from ._config import ConfigT, NetworkConfig, Sizing, check_range
 from ._network import Network
 from ._registry import register
 from .enerv import ENeRV, ENeRVConfig
@@ -57,23 +56,19 @@ class BoostConfig(NetworkConfig):
         check_encoding(self.pe_base, self.pe_levels)
 
     @classmethod
-    def for_base_width(cls: type[ConfigT], base_width: int, **sizes: Any) -> ConfigT:
+    def for_base_width(
+        cls: type[ConfigT], base_width: int, sizing: Sizing, **overrides: Any
+    ) -> ConfigT:
         """Size as the network inside, with the authors' time encoding down to 0.75 M parameters.
 
         Below, its channels shrink with the stages' widths, and last the levels of its encoding.
         """
-        share = min(1.0, sizes["num_params"] / _AUTHORS_SMALLEST)
-        sizes.setdefault("pe_levels", min(80, max(10, sizes["num_params"] // 1000)))
-        sizes.setdefault("time_channels", max(4, round(_TIME_CHANNELS * share**0.5)))
-        return super().for_base_width(base_width, **sizes)
-
-
-class Sine(nn.Module):
-    """sin(x) (Sitzmann et al. 2020, arXiv 2006.09661), without a frequency factor."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the activation."""
-        return torch.sin(x)
+        share = min(1.0, sizing.num_params / _AUTHORS_SMALLEST)
+        fields = {
+            "pe_levels": min(80, max(10, sizing.num_params // 1000)),
+            "time_channels": max(4, round(_TIME_CHANNELS * share**0.5)),
+        }
+        return super().for_base_width(base_width, sizing, **{**fields, **overrides})
 
 
 class Boosted(Network):
@@ -117,13 +112,13 @@ class _BoostedDecoder(nn.Module):
         stem_width, *widths = config.channels
         self.stem = inside.stem
         if config.embedding_shape is not None:
-            self.stem = _Conditional(inside.stem, stem_width, channels)
+            self.stem = Conditional(inside.stem, stem_width, channels)
         self.stages = nn.ModuleList()
         for i, (stage, width) in enumerate(zip(inside.stages, widths, strict=True)):
-            self.stages.append(_Conditional(stage, width, channels))
+            self.stages.append(Conditional(stage, width, channels))
             if i >= len(widths) - config.doubled_stages:
                 again = nn.Sequential(conv(width, width, 3), Sine())
-                self.stages.append(_Conditional(again, width, channels))
+                self.stages.append(Conditional(again, width, channels))
         self.head = inside.head
 
     def forward(self, frame_indices: Tensor, embeddings: Tensor | None) -> Tensor:
@@ -135,39 +130,6 @@ class _BoostedDecoder(nn.Module):
         return x_hat
 
 
-class _Conditional(nn.Module):
-    """A block of the network inside, then the TAT residual."""
-
-    def __init__(self, block: nn.Module, width: int, time_channels: int) -> None:
-        super().__init__()
-        self.block = block
-        self.affine = nn.ModuleList(_Affine(width, time_channels) for _ in range(2))
-        self.convs = nn.ModuleList(conv(width, width, 3) for _ in range(2))
-
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        x = self.block(x)
-        y = F.gelu(self.convs[0](self.affine[0](x, time)))
-        y = self.convs[1](self.affine[1](y, time))
-        x_next: Tensor = x + y
-        return x_next
-
-
-class _Affine(nn.Module):
-    """TAT: x * (1 + scale(time)) + shift(time), for (B, C, h, w) and (B, time_channels)."""
-
-    def __init__(self, width: int, time_channels: int) -> None:
-        super().__init__()
-        layers = [nn.Linear(time_channels, time_channels), nn.ReLU()]
-        self.scale = nn.Sequential(*layers, nn.Linear(time_channels, width))
-        layers = [nn.Linear(time_channels, time_channels), nn.ReLU()]
-        self.shift = nn.Sequential(*layers, nn.Linear(time_channels, width))
-
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        scale: Tensor = self.scale(time)[..., None, None]
-        shift: Tensor = self.shift(time)[..., None, None]
-        return x * (1 + scale) + shift
-
-
 @dataclass(frozen=True)
 class NeRVBoostConfig(BoostConfig, NeRVConfig):
     """Hyper-parameters of NeRV inside Boost."""
@@ -176,15 +138,11 @@ class NeRVBoostConfig(BoostConfig, NeRVConfig):
     head_kernel_size: int = 1
 
     @classmethod
-    def for_base_width(cls, base_width: int, **sizes: Any) -> NeRVBoostConfig:
+    def for_base_width(cls, base_width: int, sizing: Sizing, **overrides: Any) -> NeRVBoostConfig:
         """Size as NeRV; without the stem's hidden layer where it would take a small budget."""
-        if sizes["num_params"] < _AUTHORS_SMALLEST:
-            sizes.setdefault("stem_width", 0)
-        return super().for_base_width(base_width, **sizes)
-
-    def build(self, *, with_encoder: bool = True) -> Network:
-        """Build the network."""
-        return NeRVBoost(self, with_encoder=with_encoder)
+        if sizing.num_params < _AUTHORS_SMALLEST:
+            overrides.setdefault("stem_width", 0)
+        return super().for_base_width(base_width, sizing, **overrides)
 
 
 @register("nerv-boost")
@@ -197,10 +155,6 @@ class NeRVBoost(Boosted):
 @dataclass(frozen=True)
 class ENeRVBoostConfig(BoostConfig, ENeRVConfig):
     """Hyper-parameters of E-NeRV inside Boost."""
-
-    def build(self, *, with_encoder: bool = True) -> Network:
-        """Build the network."""
-        return ENeRVBoost(self, with_encoder=with_encoder)
 
 
 @register("enerv-boost")
@@ -217,10 +171,6 @@ class HNeRVBoostConfig(BoostConfig, HNeRVConfig):
 
     max_kernel_size: int = 3
 
-    def build(self, *, with_encoder: bool = True) -> Network:
-        """Build the network."""
-        return HNeRVBoost(self, with_encoder=with_encoder)
-
 
 @register("hnerv-boost")
 class HNeRVBoost(Boosted):
@@ -232,10 +182,6 @@ class HNeRVBoost(Boosted):
 @dataclass(frozen=True)
 class HNeRVPPBoostConfig(BoostConfig, HNeRVPPConfig):
     """Hyper-parameters of HNeRV++ inside Boost."""
-
-    def build(self, *, with_encoder: bool = True) -> Network:
-        """Build the network."""
-        return HNeRVPPBoost(self, with_encoder=with_encoder)
 
 
 @register("hnervpp-boost")

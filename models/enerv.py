@@ -27,10 +27,9 @@ from torch import Tensor, nn
 
 from ._attention import TransformerBlock
 from ._blocks import PixelShuffleUpsampler, PositionalEncoding, StagedDecoder, conv, mlp
-from ._config import NetworkConfig, check_range
+from ._config import NetworkConfig, Sizing, check_range
 from ._network import Network
 from ._registry import register
-from ._strides import choose_strides
 from .nerv import check_encoding
 
 __all__ = ["ENeRV", "ENeRVConfig"]
@@ -63,26 +62,13 @@ class ENeRVConfig(NetworkConfig):
         check_range("head_width", self.head_width, 1, 256)
         check_encoding(self.pe_base, self.pe_levels)
 
-    def build(self, *, with_encoder: bool = True) -> Network:
-        """Build the network."""
-        return ENeRV(self, with_encoder=with_encoder)
-
     @classmethod
-    def for_base_width(
-        cls,
-        base_width: int,
-        *,
-        height: int,
-        width: int,
-        num_frames: int,
-        num_params: int,
-        **overrides: Any,
-    ) -> ENeRVConfig:
+    def for_base_width(cls, base_width: int, sizing: Sizing, **overrides: Any) -> ENeRVConfig:
         """Size by fc_dim = base_width: the first stage triples it, later ones halve it.
 
         Widths beside the stages keep the authors' ratios to fc_dim = 196, up to the authors' own.
         """
-        strides = overrides.pop("strides", None) or choose_strides(height, width, num_cells=_CELLS)
+        strides = overrides.pop("strides", None) or sizing.strides(num_cells=_CELLS)
         block_width = min(256, max(4, round(base_width * _BLOCK_RATIO)))
         overrides.setdefault("block_width", block_width)
         overrides.setdefault("head_width", max(2, block_width // 4))
@@ -90,7 +76,7 @@ class ENeRVConfig(NetworkConfig):
         widths = [base_width, _EXPANSION * base_width]
         for _ in strides[1:]:
             widths.append(max(widths[-1] // _REDUCTION, floor))
-        return cls(height, width, num_frames, strides, tuple(widths), **overrides)
+        return cls(*sizing.clip, strides, tuple(widths), **overrides)
 
 
 @register("enerv")

@@ -23,15 +23,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ._blocks import stage_widths, upsample_bilinear
-from ._config import MAX_DECODER_PARAMS, NetworkConfig, check_range
+from ._blocks import conv, stage_widths
+from ._config import MAX_DECODER_PARAMS, NetworkConfig, Sizing, check_range
+from ._flow import CompactConv, aggregate
 from ._grids import Levels, TemporalGrids, num_values
 from ._network import Network
 from ._registry import register
-from ._strides import choose_strides, grid_of, product_of
+from ._strides import product_of
 
 __all__ = ["FFNeRV", "FFNeRVConfig"]
 
@@ -82,30 +82,17 @@ class FFNeRVConfig(NetworkConfig):
             check_range("distance of a neighbour", abs(offset), 1, 64)
         check_range("groups", self.groups, 1, 64)
 
-    def build(self, *, with_encoder: bool = True) -> FFNeRV:
-        """Build the network."""
-        return FFNeRV(self)
-
     @classmethod
-    def for_base_width(
-        cls,
-        base_width: int,
-        *,
-        height: int,
-        width: int,
-        num_frames: int,
-        num_params: int,
-        **overrides: Any,
-    ) -> FFNeRVConfig:
+    def for_base_width(cls, base_width: int, sizing: Sizing, **overrides: Any) -> FFNeRVConfig:
         """Size by base_width = width of stage 2 (the authors: 192); lower width 24.
 
         Below the authors' budgets there are fewer cells, a smaller lower width, and
         fewer time steps where the grids would take more than the authors' share.
         """
-        cells = max(4, int(_CELLS_SCALE * math.sqrt(num_params) / num_frames))
-        cells = min(cells, _NUM_CELLS, max(1, height * width // _CELL_PIXELS))
-        strides = overrides.pop("strides", None) or choose_strides(height, width, num_cells=cells)
-        wished = overrides.get("grid_steps", (math.ceil(num_frames / 2), num_frames))
+        cells = max(4, int(_CELLS_SCALE * math.sqrt(sizing.num_params) / sizing.num_frames))
+        cells = min(cells, _NUM_CELLS, max(1, sizing.height * sizing.width // _CELL_PIXELS))
+        strides = overrides.pop("strides", None) or sizing.strides(num_cells=cells)
+        wished = overrides.get("grid_steps", (math.ceil(sizing.num_frames / 2), sizing.num_frames))
         stem = max(len(wished), round(base_width / 4))
         widths = stage_widths(
             2 * base_width,
@@ -113,12 +100,12 @@ class FFNeRVConfig(NetworkConfig):
             reduction=2.0,
             lower_width=min(_LOWER_WIDTH, max(1, base_width // 2)),
         )
-        rows, columns = grid_of(height, width, product_of(strides))
+        rows, columns = sizing.grid(strides)
         values = stem * rows * columns * sum(wished) / len(wished)
-        scale = min(1.0, _GRID_SHARE * num_params / values)
+        scale = min(1.0, _GRID_SHARE * sizing.num_params / values)
         overrides.setdefault("grid_steps", tuple(max(1, int(scale * steps)) for steps in wished))
         channels = (stem, 2 * base_width, *widths)
-        return cls(height, width, num_frames, strides, channels, **overrides)
+        return cls(*sizing.clip, strides, channels, **overrides)
 
 
 @register("ffnerv")
@@ -131,7 +118,7 @@ class FFNeRV(Network):
 
     decoder: _Decoder
 
-    def __init__(self, config: FFNeRVConfig) -> None:
+    def __init__(self, config: FFNeRVConfig, *, with_encoder: bool = True) -> None:
         super().__init__(config)
         self.decoder = _Decoder(config)
 
@@ -159,16 +146,16 @@ class _Decoder(nn.Module):
         self.stages = nn.ModuleList()
         for i, stride in enumerate(config.strides):
             in_channels, wide = config.channels[i], config.channels[i + 1] * stride**2
-            conv: nn.Module
+            wide_conv: nn.Module
             if i == 0:
-                conv = nn.Conv2d(in_channels, wide, 3, padding=1)
+                wide_conv = conv(in_channels, wide, 3)
             else:
-                conv = _CompactConv(in_channels, wide, groups=config.groups)
-            self.stages.append(nn.Sequential(conv, nn.PixelShuffle(stride), nn.GELU()))
+                wide_conv = CompactConv(in_channels, wide, groups=config.groups)
+            self.stages.append(nn.Sequential(wide_conv, nn.PixelShuffle(stride), nn.GELU()))
         self.head = nn.ModuleDict(
             {
-                "flow": nn.Conv2d(config.channels[self.flow_stages], 3 * len(self.neighbours), 1),
-                "frame": nn.Conv2d(config.channels[-1], 5, 1),
+                "flow": conv(config.channels[self.flow_stages], 3 * len(self.neighbours), 1),
+                "frame": conv(config.channels[-1], 5, 1),
             }
         )
 
@@ -209,49 +196,3 @@ class _Decoder(nn.Module):
             frames.update(zip(chunk, drawn, strict=True))
         black = torch.zeros_like(independent[0])
         return torch.stack([torch.stack([frames.get(i, black) for i in row]) for row in wanted])
-
-
-class _CompactConv(nn.Module):
-    """(B, C, h, w) -> (B, C_next, h, w): conv 3x3 in up to `groups` groups, conv 1x1.
-
-    Where the groups do not divide C, up to an eighth of the channels goes to the 1x1 directly, so
-    that any width has nearly as many groups, and the size nearly follows the width.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, *, groups: int) -> None:
-        super().__init__()
-        groups = next(g for g in range(groups, 0, -1) if 8 * (in_channels % g) <= in_channels)
-        rest = in_channels % groups
-        self.num_grouped = in_channels - rest
-        middle = groups * math.ceil(out_channels / groups)
-        self.grouped = nn.Conv2d(self.num_grouped, middle, 3, padding=1, groups=groups)
-        self.mix = nn.Conv2d(middle + rest, out_channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = torch.cat((self.grouped(x[:, : self.num_grouped]), x[:, self.num_grouped :]), dim=1)
-        z: Tensor = self.mix(y)
-        return z
-
-
-def aggregate(neighbours: Tensor, flow: Tensor, *, scale: int) -> Tensor:
-    """Warp neighbours (B, A, 3, H, W) and add them up -> (B, 3, H, W).
-
-    `flow` is (B, 3A, H / scale, W / scale): x and y of each neighbour's displacement in its own
-    pixels, then the logarithm of each neighbour's weight.
-    """
-    batch, num_neighbours = neighbours.shape[:2]
-    motion, weights = flow[:, : 2 * num_neighbours], flow[:, 2 * num_neighbours :]
-    motion = upsample_bilinear(motion, scale) * scale  # (B, 2A, H, W)
-    motion = motion.reshape(batch * num_neighbours, 2, *neighbours.shape[-2:])
-    warped = _warp(neighbours.flatten(0, 1), motion).view_as(neighbours)
-    weights = F.interpolate(weights.softmax(dim=1), scale_factor=scale)  # nearest
-    return (warped * weights[:, :, None]).sum(dim=1)
-
-
-def _warp(frames: Tensor, motion: Tensor) -> Tensor:
-    """Read frames (N, 3, H, W) at each pixel plus `motion` (N, 2, H, W), at most at the border."""
-    height, width = frames.shape[-2:]
-    columns = torch.arange(width, device=frames.device) + motion[:, 0]  # (N, H, W)
-    rows = torch.arange(height, device=frames.device)[:, None] + motion[:, 1]
-    grid = torch.stack((2 * columns / (width - 1) - 1, 2 * rows / (height - 1) - 1), dim=-1)
-    return F.grid_sample(frames, grid, padding_mode="border", align_corners=True)

@@ -20,15 +20,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ._blocks import stage_widths, upsample_bilinear
-from ._config import MAX_DECODER_PARAMS, NetworkConfig, check_range
+from ._blocks import conv, stage_widths, upsample_bilinear
+from ._config import MAX_DECODER_PARAMS, NetworkConfig, Sizing, check_range
+from ._convnext import PlainConvNeXtBlock, normalize_channels
 from ._grids import Levels, Pyramids, TemporalGrids
 from ._network import Network
 from ._registry import register
-from ._strides import choose_strides, grid_of, product_of
 
 __all__ = ["HiNeRV", "HiNeRVConfig"]
 
@@ -85,41 +84,26 @@ class HiNeRVConfig(NetworkConfig):
         check_range("expansion", self.expansion, 1, 8)
         check_range("values of the grids", self.pyramids.num_values, 1, MAX_DECODER_PARAMS)
 
-    def build(self, *, with_encoder: bool = True) -> HiNeRV:
-        """Build the network."""
-        return HiNeRV(self)
-
     @classmethod
-    def for_base_width(
-        cls,
-        base_width: int,
-        *,
-        height: int,
-        width: int,
-        num_frames: int,
-        num_params: int,
-        **overrides: Any,
-    ) -> HiNeRVConfig:
+    def for_base_width(cls, base_width: int, sizing: Sizing, **overrides: Any) -> HiNeRVConfig:
         """Size by channels = base_width, halved from stage 2 on.
 
         Below the authors' budgets the first feature map has fewer cells, the grids fewer steps.
         """
-        base_steps = max(num_frames // 4, min(num_frames, _MIN_BASE_STEPS))
-        cells = max(_FEW_CELLS, int(_BASE_SHARE * num_params / (4 * base_steps)))
-        cells = min(cells, _NUM_CELLS, max(1, height * width // _CELL_PIXELS))
-        strides = overrides.pop("strides", None) or choose_strides(
-            height, width, num_cells=cells, max_stages=4
-        )
-        grid = grid_of(height, width, product_of(strides))
-        pyramids = Pyramids(base_steps, num_frames, cls.grid_channels, grid, strides).fitted(
-            _GRID_SHARE * num_params, max_channels=_MAX_GRID_CHANNELS
+        base_steps = max(sizing.num_frames // 4, min(sizing.num_frames, _MIN_BASE_STEPS))
+        cells = max(_FEW_CELLS, int(_BASE_SHARE * sizing.num_params / (4 * base_steps)))
+        cells = min(cells, _NUM_CELLS, max(1, sizing.height * sizing.width // _CELL_PIXELS))
+        strides = overrides.pop("strides", None) or sizing.strides(num_cells=cells, max_stages=4)
+        grid = sizing.grid(strides)
+        pyramids = Pyramids(base_steps, sizing.num_frames, cls.grid_channels, grid, strides).fitted(
+            _GRID_SHARE * sizing.num_params, max_channels=_MAX_GRID_CHANNELS
         )
         overrides.setdefault("base_steps", pyramids.base_steps)
         overrides.setdefault("local_steps", pyramids.local_steps)
         overrides.setdefault("grid_channels", pyramids.channels)
         widths = stage_widths(base_width, len(strides) - 1, reduction=2.0, lower_width=_LOWER_WIDTH)
         channels = (base_width, base_width, *widths)
-        return cls(height, width, num_frames, strides, channels, **overrides)
+        return cls(*sizing.clip, strides, channels, **overrides)
 
 
 @register("hinerv")
@@ -130,7 +114,7 @@ class HiNeRV(Network):
     paper = "HiNeRV: Video Compression with Hierarchical Encoding-based Neural Representation"
     arxiv = "2306.09818"
 
-    def __init__(self, config: HiNeRVConfig) -> None:
+    def __init__(self, config: HiNeRVConfig, *, with_encoder: bool = True) -> None:
         super().__init__(config)
         self.decoder = _Decoder(config)
 
@@ -157,8 +141,7 @@ class _Decoder(nn.Module):
             )
             widths = [in_channels] + [out_channels] * depths[i]
             self.stages.append(_Stage(local, widths, config.hidden_widths[i]))
-        self.head = nn.Conv2d(config.channels[-1], 3, 1)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        self.head = _unbiased(conv(config.channels[-1], 3, 1))
 
     def forward(self, frame_indices: Tensor) -> Tensor:
         x = self.stem(frame_indices)
@@ -182,9 +165,7 @@ class _ProjectedGrids(nn.Sequential):
     ) -> None:
         grids = TemporalGrids(levels, shape, num_frames=num_frames, shift=0.5, init_bound=1e-3)
         in_channels = sum(channels for _, channels in levels)
-        conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
-        nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
-        super().__init__(grids, conv)
+        super().__init__(grids, _unbiased(conv(in_channels, out_channels, kernel_size)))
 
 
 class _Stage(nn.Module):
@@ -194,13 +175,13 @@ class _Stage(nn.Module):
         super().__init__()
         self.local = local
         self.blocks = nn.Sequential(
-            *(_ConvNeXtBlock(*pair, hidden_width) for pair in itertools.pairwise(widths))
+            *(PlainConvNeXtBlock(*pair, hidden_width) for pair in itertools.pairwise(widths))
         )
 
     def forward(self, x: Tensor, frame_indices: Tensor) -> Tensor:
         local = self.local(frame_indices)  # (B, C, s, s)
         batch, channels, stride, _ = local.shape
-        x = upsample_bilinear(_normalize(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), stride)
+        x = upsample_bilinear(normalize_channels(x), stride)
         rows, columns = x.shape[2] // stride, x.shape[3] // stride
         cells = x.view(batch, channels, rows, stride, columns, stride)
         x = (cells + local[:, :, None, :, None]).reshape(x.shape)
@@ -208,25 +189,8 @@ class _Stage(nn.Module):
         return y
 
 
-class _ConvNeXtBlock(nn.Module):
-    """x + W2(GELU(W1(norm(depthwise 3x3(x))))), without the residual where widths differ."""
-
-    def __init__(self, in_channels: int, out_channels: int, hidden_width: int) -> None:
-        super().__init__()
-        self.residual = in_channels == out_channels
-        self.depthwise = nn.Conv2d(
-            in_channels, in_channels, 3, padding=1, groups=in_channels, bias=False
-        )
-        self.expand = nn.Linear(in_channels, hidden_width, bias=False)
-        self.project = nn.Linear(hidden_width, out_channels, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = _normalize(self.depthwise(x).permute(0, 2, 3, 1))  # (B, h, w, C)
-        y = self.project(F.gelu(self.expand(y))).permute(0, 3, 1, 2)
-        z: Tensor = x + y if self.residual else y
-        return z
-
-
-def _normalize(x: Tensor) -> Tensor:
-    """LayerNorm without parameters over the last dimension."""
-    return F.layer_norm(x, x.shape[-1:], eps=1e-6)
+def _unbiased(layer: nn.Conv2d) -> nn.Conv2d:
+    """Start from a bias of zero."""
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer

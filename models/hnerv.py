@@ -14,88 +14,21 @@ are shared by all frames. At 640x1280, fc_dim 68:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 
-from ._blocks import PixelShuffleUpsampler, StagedDecoder, conv, stage_widths
-from ._config import NetworkConfig, check_range
+from ._blocks import PixelShuffleUpsampler, StagedDecoder, conv
 from ._convnext import ConvNeXtEncoder
+from ._hybrid import HybridConfig
 from ._network import Network
 from ._registry import register
-from ._strides import choose_strides, grid_of, product_of
 
 __all__ = ["HNeRV", "HNeRVConfig"]
-
-_REDUCTION = 1.2
-_LOWER_WIDTH = 12
-_EMBEDDING_VALUES = 128  # a frame
-_EMBEDDING_SHARE = 0.15  # of the whole budget, at most
-
-
-@dataclass(frozen=True)
-class HybridConfig(NetworkConfig):
-    """Hyper-parameters of networks that decode from stored embeddings."""
-
-    embedding_channels: int = 16
-    min_kernel_size: int = 1  # stage i convolves with min(min + 2i, max)
-    max_kernel_size: int = 5
-
-    @property
-    def embedding_shape(self) -> tuple[int, int, int]:
-        """(C, h, w) stored for each frame."""
-        return (self.embedding_channels, *self.grid)
-
-    @property
-    def kernel_sizes(self) -> tuple[int, ...]:
-        """Kernel of each stage's convolution."""
-        return tuple(
-            min(self.min_kernel_size + 2 * i, self.max_kernel_size)
-            for i in range(len(self.strides))
-        )
-
-    def check(self) -> None:
-        """Check the embedding and the kernels."""
-        check_range("embedding_channels", self.embedding_channels, 1, 256)
-        check_range("min_kernel_size", self.min_kernel_size, 1, 7)
-        check_range("max_kernel_size", self.max_kernel_size, self.min_kernel_size, 7)
-        for kernel_size in (self.min_kernel_size, self.max_kernel_size):
-            check_range("kernel size modulo 2", kernel_size % 2, 1, 1)
 
 
 @dataclass(frozen=True)
 class HNeRVConfig(HybridConfig):
-    """Hyper-parameters of HNeRV."""
-
-    def build(self, *, with_encoder: bool = True) -> Network:
-        """Build the network."""
-        return HNeRV(self, with_encoder=with_encoder)
-
-    @classmethod
-    def for_base_width(
-        cls,
-        base_width: int,
-        *,
-        height: int,
-        width: int,
-        num_frames: int,
-        num_params: int,
-        **overrides: Any,
-    ) -> HNeRVConfig:
-        """Size by fc_dim = base_width, reduction 1.2, floor 12."""
-        strides = overrides.pop("strides", None) or choose_strides(height, width)
-        overrides.setdefault(
-            "embedding_channels",
-            embedding_channels(
-                grid_of(height, width, product_of(strides)),
-                num_frames=num_frames,
-                num_params=num_params,
-            ),
-        )
-        widths = stage_widths(
-            base_width, len(strides), reduction=_REDUCTION, lower_width=_LOWER_WIDTH
-        )
-        return cls(height, width, num_frames, strides, (base_width, *widths), **overrides)
+    """Hyper-parameters of HNeRV: embeddings, and kernels that grow from stage to stage."""
 
 
 @register("hnerv")
@@ -127,11 +60,3 @@ class HNeRV(Network):
         self.decoder = StagedDecoder(stem, stages, conv(config.channels[-1], 3, 3))
         if with_encoder:
             self.encoder = ConvNeXtEncoder(config.strides, out_channels=config.embedding_channels)
-
-
-def embedding_channels(grid: tuple[int, int], *, num_frames: int, num_params: int) -> int:
-    """Channels that give about 128 values a frame and at most 15 % of the budget in all."""
-    cells = grid[0] * grid[1]
-    wished = round(_EMBEDDING_VALUES / cells)
-    affordable = int(_EMBEDDING_SHARE * num_params / (cells * num_frames))
-    return max(1, min(wished, affordable))

@@ -16,23 +16,18 @@ much as all that lies below them, hold almost no parameters and slow a fit down.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 
-from ._blocks import StagedDecoder, conv, stage_widths
+from ._blocks import StagedDecoder, conv
 from ._config import check_range
 from ._convnext import ConvNeXtEncoder
+from ._hybrid import HybridConfig
 from ._network import Network
 from ._registry import register
-from ._strides import choose_strides, grid_of, product_of
-from .hnerv import HybridConfig, embedding_channels
-from .nervpp import SeparableStage
+from ._separable import SeparableStage
 
 __all__ = ["HNeRVPP", "HNeRVPPConfig"]
-
-_REDUCTION = 1.2
-_LOWER_WIDTH = 12
 
 
 @dataclass(frozen=True)
@@ -46,36 +41,6 @@ class HNeRVPPConfig(HybridConfig):
         """Check the fields that HNeRV has not."""
         super().check()
         check_range("plain_stages", self.plain_stages, 0, 8)
-
-    def build(self, *, with_encoder: bool = True) -> Network:
-        """Build the network."""
-        return HNeRVPP(self, with_encoder=with_encoder)
-
-    @classmethod
-    def for_base_width(
-        cls,
-        base_width: int,
-        *,
-        height: int,
-        width: int,
-        num_frames: int,
-        num_params: int,
-        **overrides: Any,
-    ) -> HNeRVPPConfig:
-        """Size as HNeRV: fc_dim = base_width, reduction 1.2, floor 12."""
-        strides = overrides.pop("strides", None) or choose_strides(height, width)
-        overrides.setdefault(
-            "embedding_channels",
-            embedding_channels(
-                grid_of(height, width, product_of(strides)),
-                num_frames=num_frames,
-                num_params=num_params,
-            ),
-        )
-        widths = stage_widths(
-            base_width, len(strides), reduction=_REDUCTION, lower_width=_LOWER_WIDTH
-        )
-        return cls(height, width, num_frames, strides, (base_width, *widths), **overrides)
 
 
 @register("hnervpp")

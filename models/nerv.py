@@ -28,10 +28,9 @@ from ._blocks import (
     mlp,
     stage_widths,
 )
-from ._config import NetworkConfig, check_range
+from ._config import NetworkConfig, Sizing, check_range
 from ._network import Network
 from ._registry import register
-from ._strides import choose_strides
 
 __all__ = ["NeRV", "NeRVConfig"]
 
@@ -62,35 +61,22 @@ class NeRVConfig(NetworkConfig):
             check_range("kernel_size", kernel_size, 1, 7)
             check_range("kernel_size modulo 2", kernel_size % 2, 1, 1)
 
-    def build(self, *, with_encoder: bool = True) -> Network:
-        """Build the network."""
-        return NeRV(self, with_encoder=with_encoder)
-
     @classmethod
-    def for_base_width(
-        cls,
-        base_width: int,
-        *,
-        height: int,
-        width: int,
-        num_frames: int,
-        num_params: int,
-        **overrides: Any,
-    ) -> NeRVConfig:
+    def for_base_width(cls, base_width: int, sizing: Sizing, **overrides: Any) -> NeRVConfig:
         """Size by fc_dim = base_width, reduction 2, floor 12.
 
         Small budgets start from fewer cells, so that the stem stays below half of the parameters.
         """
         levels = overrides.get("pe_levels", cls.pe_levels)
-        cells = stem_cells(num_params, 2 * levels * _LOWER_WIDTH, most=_NUM_CELLS)
+        cells = stem_cells(sizing.num_params, 2 * levels * _LOWER_WIDTH, most=_NUM_CELLS)
         max_stages = 4 if cells > _COARSE_CELLS else 5
-        strides = overrides.pop("strides", None) or choose_strides(
-            height, width, num_cells=cells, max_stages=max_stages
+        strides = overrides.pop("strides", None) or sizing.strides(
+            num_cells=cells, max_stages=max_stages
         )
         widths = stage_widths(
             base_width, len(strides), reduction=_REDUCTION, lower_width=_LOWER_WIDTH
         )
-        return cls(height, width, num_frames, strides, (base_width, *widths), **overrides)
+        return cls(*sizing.clip, strides, (base_width, *widths), **overrides)
 
 
 @register("nerv")

@@ -21,24 +21,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inrcodec.errors import ModelError
 
-from ._blocks import (
-    PixelShuffleUpsampler,
-    PositionalEncoding,
-    SeparableResidual,
-    StagedDecoder,
-    ToGrid,
-    stage_widths,
-    upsample_bilinear,
-)
-from ._config import NetworkConfig, check_range, show
+from ._blocks import PositionalEncoding, StagedDecoder, ToGrid, stage_widths
+from ._config import NetworkConfig, Sizing, check_range, show
+from ._gated import GatedMLP, GatedStage
 from ._network import Network
 from ._registry import register
-from ._strides import choose_strides
+from ._separable import SeparableStage
 from .nerv import check_encoding, stem_cells
 
 __all__ = ["NeRVPP", "NeRVPPConfig"]
@@ -68,29 +60,16 @@ class NeRVPPConfig(NetworkConfig):
         check_range("stem_width", self.stem_width, 1, 2048)
         check_encoding(self.pe_base, self.pe_levels)
 
-    def build(self, *, with_encoder: bool = True) -> NeRVPP:
-        """Build the network."""
-        return NeRVPP(self, with_encoder=with_encoder)
-
     @classmethod
-    def for_base_width(
-        cls,
-        base_width: int,
-        *,
-        height: int,
-        width: int,
-        num_frames: int,
-        num_params: int,
-        **overrides: Any,
-    ) -> NeRVPPConfig:
+    def for_base_width(cls, base_width: int, sizing: Sizing, **overrides: Any) -> NeRVPPConfig:
         """Size by fc_dim = base_width: stage 1 keeps it, later stages halve it down to a floor.
 
         The floor is the authors' 80 in the public code's variant from its smallest model up;
         else half of the base width, at least 12, with a stem as small as the stages.
         """
-        authors = overrides.get("block") == "gated" and num_params >= _REPO_SMALLEST
-        cells = _REPO_CELLS if authors else stem_cells(num_params, 400, most=_PAPER_CELLS)
-        strides = overrides.pop("strides", None) or choose_strides(height, width, num_cells=cells)
+        authors = overrides.get("block") == "gated" and sizing.num_params >= _REPO_SMALLEST
+        cells = _REPO_CELLS if authors else stem_cells(sizing.num_params, 400, most=_PAPER_CELLS)
+        strides = overrides.pop("strides", None) or sizing.strides(num_cells=cells)
         if authors:
             widths = [base_width]
             for _ in strides[1:]:
@@ -102,7 +81,7 @@ class NeRVPPConfig(NetworkConfig):
                 base_width, len(strides) - 1, reduction=2.0, lower_width=lower_width
             )
             widths = [base_width, *later]
-        return cls(height, width, num_frames, strides, (base_width, *widths), **overrides)
+        return cls(*sizing.clip, strides, (base_width, *widths), **overrides)
 
 
 @register("nervpp")
@@ -117,7 +96,7 @@ class NeRVPP(Network):
     def __init__(self, config: NeRVPPConfig, *, with_encoder: bool = True) -> None:
         super().__init__(config)
         rows, columns = config.grid
-        block = SeparableStage if config.block == "separable" else _GatedStage
+        block = SeparableStage if config.block == "separable" else GatedStage
         stages = [
             block(*config.channels[i : i + 2], stride=stride, activation=nn.SiLU)
             for i, stride in enumerate(config.strides)
@@ -126,7 +105,7 @@ class NeRVPP(Network):
             PositionalEncoding(
                 base=config.pe_base, levels=config.pe_levels, num_frames=config.num_frames
             ),
-            _GatedMLP(2 * config.pe_levels, config.stem_width, config.channels[0] * rows * columns),
+            GatedMLP(2 * config.pe_levels, config.stem_width, config.channels[0] * rows * columns),
             ToGrid(config.grid),
         )
         self.decoder = StagedDecoder(stem, stages, nn.Conv2d(config.channels[-1], 3, 1))
@@ -135,106 +114,6 @@ class NeRVPP(Network):
     def squash(self, x: Tensor) -> Tensor:
         """Map the decoder's output to [0, 1]."""
         return torch.sigmoid(x)
-
-
-class SeparableStage(nn.Module):
-    """The paper's block: (B, C, h, w) -> (B, C_next, h*s, w*s).
-
-    Without `refine` only the upsampler and the bilinear skip are left.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        *,
-        stride: int,
-        kernel_size: int = 3,
-        activation: type[nn.Module] = nn.GELU,
-        refine: bool = True,
-    ) -> None:
-        super().__init__()
-        self.stride = stride
-        self.before = SeparableResidual(in_channels) if refine else nn.Identity()
-        self.upsampler = PixelShuffleUpsampler(
-            in_channels,
-            out_channels,
-            stride=stride,
-            kernel_size=kernel_size,
-            activation=activation,
-        )
-        self.after = SeparableResidual(out_channels) if refine else nn.Identity()
-        self.skip = nn.Conv2d(in_channels, out_channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Upsample; the skip is projected where pixels are few."""
-        y: Tensor = self.after(self.upsampler(self.before(x)))
-        return y + upsample_bilinear(self.skip(x), self.stride)
-
-
-class _GatedStage(nn.Module):
-    """The public code's block: projection, gated CNN, upsampler, residual FFN, bilinear skip."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        *,
-        stride: int,
-        activation: type[nn.Module],
-    ) -> None:
-        super().__init__()
-        self.stride = stride
-        self.projection = nn.Conv2d(in_channels, out_channels, 1)
-        self.gated = _GatedCNN(out_channels)
-        self.upsampler = PixelShuffleUpsampler(
-            out_channels, out_channels, stride=stride, kernel_size=3, activation=activation
-        )
-        self.ffn = nn.Sequential(
-            nn.Conv2d(out_channels, out_channels, 3, padding=1, groups=out_channels),
-            nn.Conv2d(out_channels, out_channels, 1),
-            nn.GELU(),
-            nn.Conv2d(out_channels, out_channels, 1),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        skip = self.projection(x)
-        y: Tensor = self.upsampler(self.gated(skip))
-        y = y + self.ffn(y)
-        return y + upsample_bilinear(skip, self.stride)
-
-
-class _GatedCNN(nn.Module):
-    """x + W2(GELU(g) * concat(i, depthwise 5x5(c))), with g, i, c the parts of W1(x)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        hidden = int(8 / 3 * channels)
-        self.parts = (hidden, hidden - channels, channels)
-        self.expand = nn.Linear(channels, 2 * hidden)
-        self.depthwise = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
-        self.project = nn.Linear(hidden, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        parts = self.expand(x.permute(0, 2, 3, 1))  # (B, h, w, 2 * hidden)
-        g, i, c = parts.split(self.parts, dim=-1)
-        c = self.depthwise(c.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        y: Tensor = self.project(F.gelu(g) * torch.cat((i, c), dim=-1))
-        return x + y.permute(0, 3, 1, 2)
-
-
-class _GatedMLP(nn.Module):
-    """W2(a * GELU_tanh(b)), with a, b the halves of W1(x)."""
-
-    def __init__(self, in_features: int, hidden: int, out_features: int) -> None:
-        super().__init__()
-        self.expand = nn.Linear(in_features, 2 * hidden)
-        self.project = nn.Linear(hidden, out_features)
-
-    def forward(self, x: Tensor) -> Tensor:
-        a, b = self.expand(x).chunk(2, dim=1)
-        y: Tensor = self.project(a * F.gelu(b, approximate="tanh"))
-        return y
 
 
 def _init_weights(module: nn.Module) -> None:

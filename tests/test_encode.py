@@ -17,14 +17,12 @@ import skimage.io
 from skimage.metrics import peak_signal_noise_ratio
 
 import inrcodec
-from inrcodec import _encode, _rounds
+from inrcodec import _encode, _rounds, models
 from inrcodec._info import describe
 from inrcodec.cli import main
 from inrcodec.errors import CheckpointError, Interrupted, ModelError, RateError, VideoError
 from inrcodec.fitting import InterruptFlag
 from inrcodec.video import VideoReader
-
-NETWORKS = ("nerv", "hnerv", "nervpp", "hnervpp")
 
 
 @pytest.mark.slow
@@ -35,7 +33,7 @@ def test_a_minute_of_fitting_gives_a_good_picture(tmp_path: Path) -> None:
     assert report.psnr_db > 32
 
 
-@pytest.mark.parametrize("model", NETWORKS)
+@pytest.mark.parametrize("model", models.names())
 def test_every_network_encodes_and_decodes(model: str, tiny_clip: Path, tmp_path: Path) -> None:
     report = inrcodec.encode(tiny_clip, tmp_path / "a.inr", model=model, epochs=40, bpp=12.0)
     assert report.model == model

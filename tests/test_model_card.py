@@ -21,7 +21,7 @@ from inrcodec._model_card import (
     short_number,
 )
 from inrcodec._model_card._facts import decode_fps
-from inrcodec.models import Network, NetworkConfig, _registry
+from inrcodec.models import Network, NetworkConfig, Sizing, _registry
 
 CLIP = Clip(width=320, height=180, num_frames=24, num_params=150_000)
 
@@ -125,14 +125,9 @@ def test_numbers_are_short(value: float, text: str) -> None:
 class OddConfig(NetworkConfig):
     decoder: str = "sequential"
 
-    def build(self, *, with_encoder: bool = True) -> Odd:
-        return Odd(self)
-
     @classmethod
-    def for_base_width(cls, base_width: int, **sizes: Any) -> OddConfig:
-        frame = {name: sizes[name] for name in ("height", "width", "num_frames")}
-        kind = sizes.get("decoder", "sequential")
-        return cls(**frame, strides=(4,), channels=(base_width, base_width), decoder=kind)
+    def for_base_width(cls, base_width: int, sizing: Sizing, **overrides: Any) -> OddConfig:
+        return cls(*sizing.clip, (4,), (base_width, base_width), **overrides)
 
 
 class Odd(Network):
@@ -140,7 +135,7 @@ class Odd(Network):
     paper = "Odd – a paper with a dash"
     arxiv = "0000.00000"
 
-    def __init__(self, config: OddConfig) -> None:
+    def __init__(self, config: OddConfig, *, with_encoder: bool = True) -> None:
         super().__init__(config)
         self.decoder = DECODERS[config.decoder](config)
 

@@ -1,7 +1,8 @@
 """Recipes: named settings of a fit, some of them the ones published with a network.
 
 In: the names of a recipe and of a network. Out: a `FitConfig`. `default` and `ms-ssim` are this
-project's, the same for every network but for the learning rate; `paper` is what the network's authors fitted Bunny with.
+project's, the same for every network but for the learning rate; `paper` is what the network's
+authors fitted Bunny with.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _OURS: dict[str, dict[str, Any]] = {
     "ms-ssim": {"loss": "l1_ms_ssim"},
 }
 
-# Sines wrap where GELUs only grow, so networks of sines take smaller steps: benchmarks/notes/zoo.md.
+# Sines wrap where GELUs only grow: their networks take smaller steps (benchmarks/notes/zoo.md).
 _OUR_RATES = {"nerv-boost": 2e-3, "hnerv-boost": 2e-3, "hnervpp-boost": 2e-3, "enerv-boost": 1e-3}
 
 # NeRV (arXiv 2110.13903): README of github.com/haochen-rye/NeRV, its loss "Fusion6".

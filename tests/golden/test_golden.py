@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inrcodec import VideoDecoder
+from inrcodec import VideoDecoder, models
 from inrcodec._segment_codec import read_segment
 from inrcodec.bitstream import VERSION, InrFile
 
@@ -38,9 +38,7 @@ Golden = tuple[Path, dict[str, Any]]
 
 def test_every_network_and_version_has_a_file() -> None:
     wished = {
-        f"v{version}-{model}.inr"
-        for version in range(1, VERSION + 1)
-        for model in ("hnerv", "hnervpp", "nerv", "nervpp")
+        f"v{version}-{model}.inr" for version in range(1, VERSION + 1) for model in models.names()
     }
     assert wished <= set(RECORDS)
     assert {path.name for path in HERE.glob("*.inr")} == set(RECORDS)

@@ -31,9 +31,7 @@ def small(*, frame: dict[str, int] | None = None, **overrides: Any) -> models.FF
 
 def test_the_authors_size() -> None:
     """The README's configuration, its layers added up by hand."""
-    config = models.FFNeRVConfig.for_base_width(
-        192, height=720, width=1280, num_frames=600, num_params=8_500_000
-    )
+    config = models.FFNeRVConfig.for_base_width(192, models.Sizing(720, 1280, 600, 8_500_000))
     assert config.strides == (5, 2, 2, 2, 2)
     assert config.grid == (9, 16)
     assert config.channels == (48, 384, 192, 96, 48, 24)

@@ -41,11 +41,7 @@ def authors_config(
     channels: int, num_frames: int, height: int, num_params: int
 ) -> models.HiNeRVConfig:
     return models.HiNeRVConfig.for_base_width(
-        channels,
-        height=height,
-        width=height * 16 // 9,
-        num_frames=num_frames,
-        num_params=num_params,
+        channels, models.Sizing(height, height * 16 // 9, num_frames, num_params)
     )
 
 

@@ -33,9 +33,8 @@ def inputs_of(network: models.Network, batch: int) -> tuple[torch.Tensor, torch.
 
 def config_for(name: str, *, height: int, width: int, num_frames: int) -> models.NetworkConfig:
     variant = dict(models.entry(name).variant)
-    return models.entry(name).config_class.for_base_width(
-        6, height=height, width=width, num_frames=num_frames, num_params=40_000, **variant
-    )
+    sizing = models.Sizing(height, width, num_frames, num_params=40_000)
+    return models.entry(name).config_class.for_base_width(6, sizing, **variant)
 
 
 @pytest.mark.parametrize("name", models.names())

@@ -42,9 +42,7 @@ NERVPP_REPO_720X1280 = {
 
 @pytest.mark.parametrize(("fc_dim", "num_params", "gmac"), HNERV_640X1280.values())
 def test_hnerv(fc_dim: int, num_params: int, gmac: float) -> None:
-    config = models.HNeRVConfig.for_base_width(
-        fc_dim, height=640, width=1280, num_frames=132, num_params=1_000_000
-    )
+    config = models.HNeRVConfig.for_base_width(fc_dim, models.Sizing(640, 1280, 132, 1_000_000))
     assert config.strides == STRIDES_HNERV
     assert config.embedding_shape == (16, 2, 4)
     assert models.count_parameters(config) == models.StoredSize(num_params, 16_896)
@@ -60,9 +58,7 @@ def test_hnerv_encoder() -> None:
 
 @pytest.mark.parametrize(("fc_dim", "num_params", "gmac"), NERV_640X1280.values())
 def test_nerv(fc_dim: int, num_params: int, gmac: float) -> None:
-    config = models.NeRVConfig.for_base_width(
-        fc_dim, height=640, width=1280, num_frames=132, num_params=1_500_000
-    )
+    config = models.NeRVConfig.for_base_width(fc_dim, models.Sizing(640, 1280, 132, 1_500_000))
     assert config.strides == (5, 4, 2, 2)
     assert config.grid == (8, 16)
     assert models.count_parameters(config) == models.StoredSize(num_params, 0)
@@ -72,7 +68,7 @@ def test_nerv(fc_dim: int, num_params: int, gmac: float) -> None:
 @pytest.mark.parametrize(("fc_dim", "num_params", "gmac"), NERVPP_REPO_720X1280.values())
 def test_nervpp_repo(fc_dim: int, num_params: int, gmac: float) -> None:
     config = models.NeRVPPConfig.for_base_width(
-        fc_dim, height=720, width=1280, num_frames=132, num_params=num_params, block="gated"
+        fc_dim, models.Sizing(720, 1280, 132, num_params), block="gated"
     )
     assert config.strides == (5, 2, 2, 2, 2)
     assert config.grid == (9, 16)

@@ -1,0 +1,65 @@
+"""NeRV++'s blocks (arXiv 2402.18305, section 3): separable residuals around an upsampler."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ._blocks import PixelShuffleUpsampler, upsample_bilinear
+
+__all__ = ["SeparableResidual", "SeparableStage"]
+
+
+class SeparableResidual(nn.Module):
+    """x + pointwise(GELU(depthwise 3x3(x))), the separable block of NeRV++ (section 3).
+
+    Starts as the identity: with random weights, ten of them in a row delay the first thousand
+    steps of a fit.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.pointwise = nn.Conv2d(channels, channels, 1)
+        for parameter in self.pointwise.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the block."""
+        y: Tensor = self.pointwise(F.gelu(self.depthwise(x)))
+        return x + y
+
+
+class SeparableStage(nn.Module):
+    """The paper's block: (B, C, h, w) -> (B, C_next, h*s, w*s).
+
+    Without `refine` only the upsampler and the bilinear skip are left.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        stride: int,
+        kernel_size: int = 3,
+        activation: type[nn.Module] = nn.GELU,
+        refine: bool = True,
+    ) -> None:
+        super().__init__()
+        self.stride = stride
+        self.before = SeparableResidual(in_channels) if refine else nn.Identity()
+        self.upsampler = PixelShuffleUpsampler(
+            in_channels,
+            out_channels,
+            stride=stride,
+            kernel_size=kernel_size,
+            activation=activation,
+        )
+        self.after = SeparableResidual(out_channels) if refine else nn.Identity()
+        self.skip = nn.Conv2d(in_channels, out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Upsample; the skip is projected where pixels are few."""
+        y: Tensor = self.after(self.upsampler(self.before(x)))
+        return y + upsample_bilinear(self.skip(x), self.stride)
