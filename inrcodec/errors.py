@@ -3,7 +3,8 @@
     InrcodecError
     ├── BitstreamError        an .inr file is damaged, truncated, hostile or of an unknown version
     ├── VideoError            a source cannot be read, or an output cannot be written
-    ├── ModelError            an unknown network, or hyper-parameters that it does not admit
+    ├── ModelError            hyper-parameters that a network does not admit
+    │   └── UnknownModelError an unknown network
     ├── RateError             a rate or quality target that cannot be met
     ├── DatasetError          a dataset that is not there, or is not what it should be
     ├── CheckpointError       a checkpoint that does not belong to this encode
@@ -22,6 +23,7 @@ __all__ = [
     "Interrupted",
     "ModelError",
     "RateError",
+    "UnknownModelError",
     "VideoError",
 ]
 
@@ -40,6 +42,10 @@ class VideoError(InrcodecError):
 
 class ModelError(InrcodecError):
     """An unknown network, or hyper-parameters that it does not admit."""
+
+
+class UnknownModelError(ModelError):
+    """No network has this name."""
 
 
 class RateError(InrcodecError):

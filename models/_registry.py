@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from inrcodec.errors import ModelError
+from inrcodec.errors import ModelError, UnknownModelError
 
 from ._budget import fit_to_budget
 from ._config import NetworkConfig, show
@@ -68,14 +68,14 @@ def names() -> list[str]:
 def entry(name: str) -> Entry:
     """Look a network up.
 
-    Raises: ModelError that names the nearest and all known networks.
+    Raises: UnknownModelError that names the nearest and all known networks.
     """
     if isinstance(name, str) and name in _ENTRIES:
         return _ENTRIES[name]
     short = name[:64] if isinstance(name, str) else show(name)
     nearest = difflib.get_close_matches(short.lower(), names(), n=1, cutoff=0.5)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ";"
-    raise ModelError(f"unknown network {short!r}{hint} known: {', '.join(names())}")
+    raise UnknownModelError(f"unknown network {short!r}{hint} known: {', '.join(names())}")
 
 
 def build(name: str, config: NetworkConfig, *, with_encoder: bool = True) -> Network:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from inrcodec.cli import _decode, _encode, _info, _play, _zoo
 from inrcodec.cli._parser import CommandParser
-from inrcodec.errors import InrcodecError, Interrupted
+from inrcodec.errors import InrcodecError, Interrupted, UnknownModelError
 
 __all__ = ["main"]
 
@@ -39,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except (Interrupted, KeyboardInterrupt) as exc:
         return _fail(str(exc) or "interrupted", _INTERRUPTED)
+    except UnknownModelError as exc:
+        return _fail(str(exc), _WRONG_CALL)
     except (InrcodecError, FileNotFoundError, IsADirectoryError, PermissionError) as exc:
         if verbose:
             traceback.print_exc()

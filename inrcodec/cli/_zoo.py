@@ -71,14 +71,8 @@ def run_models(arguments: argparse.Namespace) -> int:
 
 
 def _print_card(name: str, clip: Clip, settings: dict[str, Any], *, as_json: bool) -> None:
-    from inrcodec import models
     from inrcodec._model_card import ASCII, describe, render
-    from inrcodec.errors import ModelError
 
-    try:
-        models.entry(name)
-    except ModelError as exc:
-        raise ValueError(str(exc)) from exc  # the call is wrong: exit status 2
     card = describe(name, clip, **settings)
     if as_json:
         print(json.dumps(card.to_dict(), indent=2))

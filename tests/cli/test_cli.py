@@ -136,7 +136,7 @@ def test_a_reader_that_leaves_early_is_one_line(segmented_inr: Path, tmp_path: P
         (["encode", "a", "b", "--epochs", "5", "--time", "5s"], 2, "not allowed with"),
         (["encode", "a", "b", "--fps", "25"], 2, "go with --video-size"),
         (["encode", "a", "b", "--preset", "turbo"], 2, "must be one of fast"),
-        (["encode", "a", "b", "--model", "hnrv"], 1, "did you mean 'hnerv'"),
+        (["encode", "a", "b", "--model", "hnrv"], 2, "did you mean 'hnerv'"),
         (["encode", "no-such.mp4", "b.inr"], 1, "no-such.mp4"),
         (["decode", "no-such.inr", "b.mp4"], 1, "no-such.inr"),
         (["info", "/dev/null"], 1, "not an .inr file"),
