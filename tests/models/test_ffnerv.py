@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from inrcodec import models
 from inrcodec.errors import ModelError
-from inrcodec.models.ffnerv import _CompactConv, aggregate
+from inrcodec.models._flow import CompactConv, aggregate
 
 FRAME = {"height": 45, "width": 82, "num_frames": 7}
 GOOD: dict[str, Any] = {
@@ -52,7 +52,7 @@ def test_the_authors_size() -> None:
     [(24, 8, 0), (26, 8, 2), (21, 7, 0), (13, 6, 1), (7, 7, 0), (1, 1, 0)],
 )
 def test_any_width_is_compact(width: int, groups: int, rest: int) -> None:
-    conv = _CompactConv(width, 12, groups=8)
+    conv = CompactConv(width, 12, groups=8)
     assert conv.grouped.groups == groups
     assert conv.grouped.in_channels == width - rest
     x = torch.rand(1, width, 3, 4, requires_grad=True)
