@@ -39,4 +39,6 @@ def test_bunny_through_a_file(model: str, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", DECODE, str(path), images], check=True)
     found = sorted(tmp_path.glob("*.png"))
     assert len(found) == 16
-    assert all(Image.open(image).size == (320, 180) for image in found)
+    for image in found:
+        with Image.open(image) as picture:
+            assert picture.size == (320, 180)
