@@ -8,6 +8,7 @@
     ├── RateError             a rate or quality target that cannot be met
     ├── DatasetError          a dataset that is not there, or is not what it should be
     ├── CheckpointError       a checkpoint that does not belong to this encode
+    ├── EvaluationError       an evaluation that cannot go on: a missing extra, mixed records
     └── Interrupted           Ctrl-C during an encode, after its checkpoint was saved
 
 Mistakes of the calling program stay `ValueError` and `TypeError`.
@@ -19,6 +20,7 @@ __all__ = [
     "BitstreamError",
     "CheckpointError",
     "DatasetError",
+    "EvaluationError",
     "InrcodecError",
     "Interrupted",
     "ModelError",
@@ -58,6 +60,10 @@ class DatasetError(InrcodecError):
 
 class CheckpointError(InrcodecError):
     """A checkpoint that does not belong to this encode."""
+
+
+class EvaluationError(InrcodecError):
+    """An evaluation that cannot go on: a missing extra, a damaged record, mixed settings."""
 
 
 class Interrupted(InrcodecError):

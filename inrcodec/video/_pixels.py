@@ -110,11 +110,22 @@ def from_rgb(image: RGBImage, *, pixel_format: str, color: ColorTags) -> AvFrame
         interpolation=_ACCURATE,
         threads=1,
     )
-    out.colorspace = color.matrix
-    out.color_range = ColorRange.JPEG if color.full_range else ColorRange.MPEG
-    out.color_primaries = color.primaries
-    out.color_trc = color.transfer
+    _tag(out, color)
     return out
+
+
+def frame_of_planes(
+    planes: list[npt.NDArray[np.uint8]], *, pixel_format: str, color: ColorTags
+) -> AvFrame:
+    """Return a frame of an 8-bit planar format with these planes, the first `(H, W)`, and tags."""
+    height, width = planes[0].shape
+    frame = AvFrame(width, height, pixel_format)
+    for target, plane in zip(frame.planes, planes, strict=True):
+        rows = np.zeros((target.height, target.line_size), np.uint8)
+        rows[:, : target.width] = plane
+        target.update(rows.tobytes())
+    _tag(frame, color)
+    return frame
 
 
 def plane_bytes(frame: AvFrame) -> bytes:
@@ -146,6 +157,11 @@ class Orientation:
         self.mirror_y = (b if self.transposed else d) < 0
         self.degrees_clockwise = round(math.degrees(math.atan2(b, a))) % 360
 
+    @property
+    def is_upright(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.transposed or self.mirror_x or self.mirror_y)
+
     def apply(self, image: RGBImage) -> RGBImage:
         """Return `(H, W, 3)` made upright: `(W, H, 3)` after a quarter turn."""
         upright = image.transpose(1, 0, 2) if self.transposed else image
@@ -156,8 +172,27 @@ class Orientation:
 def center_crop(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """Cut `(width, height)` out of the middle of `(3, H, W)`; an odd remainder goes right, down."""
     width, height = size
-    top, left = (image.shape[1] - height) // 2, (image.shape[2] - width) // 2
+    left, top = crop_corner((image.shape[2], image.shape[1]), size)
     return image[:, top : top + height, left : left + width]
+
+
+def crop_corner(size: tuple[int, int], crop: tuple[int, int] | None) -> tuple[int, int]:
+    """Return (left, top) of a central crop of `(width, height)`, (0, 0) without a crop."""
+    width, height = crop or size
+    return (size[0] - width) // 2, (size[1] - height) // 2
+
+
+def crop_planes(frame: AvFrame, crop: tuple[int, int] | None) -> bytes:
+    """Return the planes of an 8-bit 4:2:0 frame, cut at an even corner, without row padding."""
+    width, height = crop or (frame.width, frame.height)
+    corner = crop_corner((frame.width, frame.height), crop)
+    planes = []
+    for plane, step in zip(frame.planes, (1, 2, 2), strict=True):
+        left, top = corner[0] // step, corner[1] // step
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
+        cut = rows[top : top - (-height // step), left : left - (-width // step)]
+        planes.append(cut.tobytes())
+    return b"".join(planes)
 
 
 def resize(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
@@ -171,15 +206,18 @@ def resize(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[n
         return image
     shrinks = height <= image.shape[1] and width <= image.shape[2]
     filter_ = _AREA if shrinks else _BICUBIC
-    frame = AvFrame(image.shape[2], image.shape[1], "yuv444p")
-    frame.color_range = ColorRange.JPEG
-    for plane, channel in zip(frame.planes, image, strict=True):
-        rows = np.zeros((plane.height, plane.line_size), np.uint8)
-        rows[:, : plane.width] = channel
-        plane.update(rows.tobytes())
+    tags = ColorTags(full_range=True)
+    frame = frame_of_planes(list(image), pixel_format="yuv444p", color=tags)
     flags = filter_ | _ACCURATE_RND
     out = frame.reformat(width=width, height=height, interpolation=flags, threads=1)
     return np.frombuffer(plane_bytes(out), np.uint8).reshape(3, height, width)
+
+
+def _tag(frame: AvFrame, color: ColorTags) -> None:
+    frame.colorspace = color.matrix
+    frame.color_range = ColorRange.JPEG if color.full_range else ColorRange.MPEG
+    frame.color_primaries = color.primaries
+    frame.color_trc = color.transfer
 
 
 def _known(code_point: Any) -> int:

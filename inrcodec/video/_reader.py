@@ -21,6 +21,8 @@ from inrcodec.video._pixels import (
     center_crop,
     check_colors,
     color_tags_of,
+    crop_corner,
+    crop_planes,
     resize,
     to_rgb,
 )
@@ -91,6 +93,50 @@ class VideoReader:
             VideoError: damaged data, a change of size, transparency, or `frames` past the end.
         """
         self._warn_of_rounding()
+        for index, frame, pts, duration in self._asked_for():
+            yield VideoFrame(self._picture(frame, index), pts, duration)
+
+    @property
+    def has_own_420(self) -> bool:
+        """Whether the frames as delivered are 8-bit 4:2:0 in the source: see `own_420`.
+
+        That is planar YUV of limited range, upright as it is, not resized, and cropped, if at all,
+        at an even column and row, so that chroma is cut where luma is.
+        """
+        first, meta = self._first, self.metadata
+        corner = crop_corner((first.width, first.height), self._crop)
+        return (
+            first.format.name == "yuv420p"
+            and not meta.color.full_range
+            and Orientation(first, source=self._source.name).is_upright
+            and self._resize in (None, self._crop or (first.width, first.height))
+            and corner[0] % 2 == corner[1] % 2 == 0
+        )
+
+    def own_420(self) -> Iterator[bytes]:
+        """Yield the source's own samples of the frames asked for, without a conversion.
+
+        One item a frame: Y `(H, W)`, U and V `(ceil(H/2), ceil(W/2))`, uint8, one after another,
+        cut as the RGB frames are.
+
+        Raises:
+            ValueError: `has_own_420` is false.
+            VideoError: as while reading RGB, or a frame is of another format.
+        """
+        if not self.has_own_420:
+            raise ValueError(f"{self._source.name}: has no 4:2:0 of its own for these frames")
+        for index, frame, _, _ in self._asked_for():
+            where = self._source.frame_name(index)
+            self._check_size(frame, where)
+            if frame.format.name != self._first.format.name:
+                raise VideoError(
+                    f"{where}: pixel format {frame.format.name}, but the first frame has "
+                    f"{self._first.format.name}; all frames must be of one format"
+                )
+            yield crop_planes(frame, self._crop)
+
+    def _asked_for(self) -> Iterator[tuple[int, AvFrame, int, int]]:
+        """Yield index, frame, pts and duration of the frames asked for."""
         num_frames = 0
         for index, (frame, pts, duration) in enumerate(self._timed()):
             num_frames += 1
@@ -98,7 +144,7 @@ class VideoReader:
                 continue
             if self._stop is not None and index >= self._stop:
                 return
-            yield VideoFrame(self._picture(frame, index), pts, duration)
+            yield index, frame, pts, duration
         self._check_end(num_frames)
 
     def _describe(self, frame: AvFrame) -> VideoMetadata:
@@ -159,12 +205,7 @@ class VideoReader:
 
     def _picture(self, frame: AvFrame, index: int) -> torch.Tensor:
         where = self._source.frame_name(index)
-        first = self._first
-        if (frame.width, frame.height) != (first.width, first.height):
-            raise VideoError(
-                f"{where}: {frame.width}x{frame.height} pixels, but the first frame has "
-                f"{first.width}x{first.height}; all frames must be of one size"
-            )
+        self._check_size(frame, where)
         check_colors(color_tags_of(frame), where)
         upright = Orientation(frame, source=where).apply(to_rgb(frame, where=where))
         image = upright.transpose(2, 0, 1)  # (3, H, W)
@@ -173,6 +214,14 @@ class VideoReader:
         if self._resize is not None:
             image = resize(image, self._resize)
         return torch.from_numpy(np.array(image, order="C"))
+
+    def _check_size(self, frame: AvFrame, where: str) -> None:
+        first = self._first
+        if (frame.width, frame.height) != (first.width, first.height):
+            raise VideoError(
+                f"{where}: {frame.width}x{frame.height} pixels, but the first frame has "
+                f"{first.width}x{first.height}; all frames must be of one size"
+            )
 
     def _check_end(self, num_frames: int) -> None:
         if self._start >= num_frames or (self._stop is not None and self._stop > num_frames):

@@ -1,0 +1,201 @@
+"""`Reference`: the clip that every codec is given and scored against, as two raw files on disk.
+
+In: a source as `inrcodec encode` takes it. Out: its frames as RGB, read exactly as an encode reads
+them, and as the 4:2:0 that the other codecs are fed. That is the source's own where it is 8-bit
+4:2:0 and is not resized, so that nobody pays for a conversion; else it is made from the RGB.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from inrcodec._source import source_path
+from inrcodec.errors import EvaluationError
+from inrcodec.evaluation._colour import rgb_to_yuv420, yuv420_to_rgb
+from inrcodec.evaluation._raw import RawFrames, writing
+from inrcodec.evaluation._reader_colour import reader_rgb_to_yuv420, yuv420_to_reader_rgb
+from inrcodec.video import RawVideoFormat, VideoReader
+from inrcodec.video._images import is_pattern
+
+__all__ = ["RawFrames", "Reference", "prepare_reference"]
+
+_LAYOUT = 1  # of reference.json and the files beside it; others are made anew
+# H.273 code points. The reader takes an untagged source for BT.601, as FFmpeg does; RGB sources
+# become BT.709, as in VideoWriter's containers.
+_MATRIX_NAMES = {1: "bt709", 2: "bt601", 5: "bt601", 6: "bt601", 9: "bt2020"}
+_MATRIX_OF_RGB = "bt709"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A clip on disk, twice."""
+
+    name: str  # the dataset's, or the file's stem
+    rgb: RawFrames
+    yuv: RawFrames  # the source's own planes where it is 8-bit 4:2:0 and not resized; else from rgb
+    fps: Fraction
+    matrix: str  # of yuv, limited range: "bt601", "bt709" or "bt2020"
+    label: str  # for people: "bunny 640x360, frames 0:32"
+    yuv_is_own: bool = False  # which conversion joins rgb and yuv: the reader's, or `_colour`'s
+
+    def to_rgb(self, yuv: RawFrames, out: Path) -> RawFrames:
+        """Write decoded yuv420p frames as RGB, the way `rgb` was made of the source.
+
+        Raises:
+            EvaluationError: the input is not what it should be, or a conversion fails.
+        """
+        convert = yuv420_to_reader_rgb if self.yuv_is_own else yuv420_to_rgb
+        return convert(yuv, out, matrix=self.matrix)
+
+    def to_yuv420(self, rgb: RawFrames, out: Path) -> RawFrames:
+        """Write decoded RGB frames as yuv420p: the inverse of `to_rgb`.
+
+        Raises:
+            EvaluationError: the input is not what it should be, or a conversion fails.
+        """
+        convert = reader_rgb_to_yuv420 if self.yuv_is_own else rgb_to_yuv420
+        return convert(rgb, out, matrix=self.matrix)
+
+
+def prepare_reference(
+    source: str | Path,
+    folder: Path,
+    *,
+    frames: tuple[int, int | None] | None = None,
+    resize: tuple[int, int] | None = None,
+    crop: tuple[int, int] | None = None,
+    raw: RawVideoFormat | None = None,
+) -> Reference:
+    """Write a clip's frames to `folder`: reference.rgb, reference.yuv and reference.json.
+
+    Frames go to disk one by one. What lies there already is kept if its JSON names the same source
+    (path, bytes and time of change) and options. The other arguments are those of `VideoReader`.
+
+    Raises:
+        VideoError: the source cannot be read, or a file cannot be written.
+        DatasetError: the source is a dataset that is not there.
+        EvaluationError: the conversion to 4:2:0 fails.
+    """
+    path = source_path(source)
+    options = {"frames": frames, "resize": resize, "crop": crop, "raw": raw and asdict(raw)}
+    made_from = {"layout": _LAYOUT, "source": _state(path), "options": options}
+    made_from = json.loads(json.dumps(made_from, default=str))  # as it will be read back
+    kept = _kept(folder, made_from)
+    if kept is not None:
+        return kept
+    with VideoReader(path, frames=frames, resize=resize, crop=crop, raw=raw) as reader:
+        return _write(reader, folder, name=_name(source), frames=frames, made_from=made_from)
+
+
+def _write(
+    reader: VideoReader,
+    folder: Path,
+    *,
+    name: str,
+    frames: tuple[int, int | None] | None,
+    made_from: dict[str, Any],
+) -> Reference:
+    folder.mkdir(parents=True, exist_ok=True)
+    _json_path(folder).unlink(missing_ok=True)  # it is only there beside what it describes
+    metadata = reader.metadata
+    size = metadata.width, metadata.height
+    rgb_path, yuv_path = folder / "reference.rgb", folder / "reference.yuv"
+    pictures = (frame.rgb.permute(1, 2, 0).contiguous().numpy().tobytes() for frame in reader)
+    rgb = RawFrames(rgb_path, "rgb24", *size, _write_frames(rgb_path, pictures))
+    is_own = reader.has_own_420 and metadata.color.matrix in _MATRIX_NAMES
+    matrix = _MATRIX_NAMES.get(metadata.color.matrix, _MATRIX_OF_RGB)
+    if is_own:
+        _write_frames(yuv_path, reader.own_420())
+    else:
+        rgb_to_yuv420(rgb, yuv_path, matrix=matrix)
+    start = 0 if frames is None else frames[0]
+    record = {
+        "made_from": made_from,
+        "name": name,
+        "label": f"{name} {size[0]}x{size[1]}, frames {start}:{start + rgb.num_frames}",
+        "width": size[0],
+        "height": size[1],
+        "num_frames": rgb.num_frames,
+        "fps": str(metadata.average_fps),
+        "matrix": matrix,
+        "yuv_is_own": is_own,
+    }
+    _write_frames(_json_path(folder), [json.dumps(record, indent=1).encode()])
+    reference = _reference(folder, record)
+    reference.yuv.check()
+    return reference
+
+
+def _write_frames(path: Path, frames: Iterable[bytes]) -> int:
+    num_frames = 0
+    with writing(path) as file:
+        for frame in frames:
+            file.write(frame)
+            num_frames += 1
+    return num_frames
+
+
+def _kept(folder: Path, made_from: dict[str, Any]) -> Reference | None:
+    """What an earlier call left, if it is the same clip and complete."""
+    try:
+        record = json.loads(_json_path(folder).read_text())
+        if record["made_from"] != made_from or made_from["source"] is None:
+            return None
+        reference = _reference(folder, record)
+        reference.rgb.check()
+        reference.yuv.check()
+    except (OSError, ValueError, KeyError, TypeError, EvaluationError):
+        return None
+    return reference
+
+
+def _reference(folder: Path, record: dict[str, Any]) -> Reference:
+    geometry = record["width"], record["height"], record["num_frames"]
+    return Reference(
+        name=record["name"],
+        rgb=RawFrames(folder / "reference.rgb", "rgb24", *geometry),
+        yuv=RawFrames(folder / "reference.yuv", "yuv420p", *geometry),
+        fps=Fraction(record["fps"]),
+        matrix=record["matrix"],
+        label=record["label"],
+        yuv_is_own=record["yuv_is_own"],
+    )
+
+
+def _json_path(folder: Path) -> Path:
+    return folder / "reference.json"
+
+
+def _state(path: str | Path) -> dict[str, Any] | None:
+    """What tells whether a source has changed: path, bytes and time of change of all its files."""
+    place = Path(path)
+    is_images = place.is_dir() or (is_pattern(str(path)) and not place.exists())
+    try:
+        files = [place]
+        if is_images:
+            inside = place if place.is_dir() else place.parent
+            files = [entry for entry in inside.iterdir() if entry.is_file()]
+        states = [file.stat() for file in files]
+    except OSError:  # a URL, or nothing: read it, and let the reader say what is wrong
+        return None
+    return {
+        "path": os.path.realpath(place),
+        "files": len(states),
+        "bytes": sum(state.st_size for state in states),
+        "mtime_ns": max((state.st_mtime_ns for state in states), default=0),
+    }
+
+
+def _name(source: str | Path) -> str:
+    if source_path(source) is not source:  # a dataset's, such as uvg/beauty
+        return str(source).replace("/", "-")
+    path = Path(source)
+    if path.is_dir():
+        return path.resolve().name
+    return path.parent.resolve().name if is_pattern(str(source)) else path.stem
