@@ -75,9 +75,12 @@ def measure(
             start = time.perf_counter()
             decoder[:].cpu()
             decode_fps = len(decoder) / (time.perf_counter() - start)
-    job = demo.Job("", size, frames[1], bpp, seconds, "medium")
-    source = demo.read_source(job)
-    x265 = demo.run_x265(source, preset=job.x265_preset, max_bytes=report.num_bytes)
+        job = demo.Job("", size, frames[1], bpp, seconds, "medium")
+        reference = demo.read_source(job, Path(folder))
+        x265 = demo.run_x265(
+            reference, preset=job.x265_preset, max_bytes=report.num_bytes, folder=Path(folder)
+        )
+        source = reference.rgb.rgb(0, reference.rgb.num_frames)
     record = report.to_dict()
     del record["path"]
     return {

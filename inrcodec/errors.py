@@ -7,6 +7,7 @@
     │   └── UnknownModelError an unknown network
     ├── RateError             a rate or quality target that cannot be met
     ├── DatasetError          a dataset that is not there, or is not what it should be
+    ├── CodecError            another codec, run through FFmpeg for comparison, is unknown or fails
     ├── CheckpointError       a checkpoint that does not belong to this encode
     ├── EvaluationError       an evaluation that cannot go on: a missing extra, mixed records
     └── Interrupted           Ctrl-C during an encode, after its checkpoint was saved
@@ -19,6 +20,7 @@ from __future__ import annotations
 __all__ = [
     "BitstreamError",
     "CheckpointError",
+    "CodecError",
     "DatasetError",
     "EvaluationError",
     "InrcodecError",
@@ -56,6 +58,10 @@ class RateError(InrcodecError):
 
 class DatasetError(InrcodecError):
     """A dataset that is not there, or is not what it should be."""
+
+
+class CodecError(InrcodecError):
+    """Another codec, run through FFmpeg for comparison, is unknown or fails."""
 
 
 class CheckpointError(InrcodecError):

@@ -7,29 +7,26 @@ all frames at full size. Bytes and bpp are without the audio that goes through.
 
 from __future__ import annotations
 
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import ffmpeg
-import imageio_ffmpeg
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
 import inrcodec
-from inrcodec.datasets import path as dataset_path
+from inrcodec.evaluation import Reference, prepare_reference
+from inrcodec.evaluation.codecs import CodecPoint, find_codec
 from inrcodec.metrics import psnr_db
-from inrcodec.video import VideoReader
 
 CLIP = "bunny"
-FPS = 25
 INR = Path("demo/bunny.inr")
 MP4 = Path("demo/bunny.mp4")
 PICTURE = Path("demo/side_by_side.png")
 
 # x265's constant rate factor runs from 0 to 51; a tenth of a step changes the size by about 1 %.
 CRF_TENTHS = 510
-SWS_FLAGS = "accurate_rnd+full_chroma_int+full_chroma_inp+lanczos"
 
 
 @dataclass(frozen=True)
@@ -67,18 +64,21 @@ def main() -> None:
     print(
         f"{CLIP}: {geometry} on {job.device}, {job.bpp} bpp, {job.seconds} s to encode", flush=True
     )
-    source = read_source(job)
-    ours = run_inrcodec(job)
-    theirs = run_x265(source, preset=job.x265_preset, max_bytes=ours.num_bytes)
+    with tempfile.TemporaryDirectory() as folder:
+        reference = read_source(job, Path(folder))
+        source = reference.rgb.rgb(0, reference.rgb.num_frames)
+        ours = run_inrcodec(job)
+        theirs = run_x265(
+            reference, preset=job.x265_preset, max_bytes=ours.num_bytes, folder=Path(folder)
+        )
     print_table([ours, theirs], source=source)
     draw_side_by_side([ours, theirs], source=source)
     print(f"\n{INR}  {MP4}  {PICTURE}")
 
 
-def read_source(job: Job) -> torch.Tensor:
-    """The frames that both codecs are given, (N, 3, H, W) uint8."""
-    reader = VideoReader(dataset_path(CLIP), frames=(0, job.num_frames), resize=job.size)
-    return torch.stack([frame.rgb for frame in reader])
+def read_source(job: Job, folder: Path) -> Reference:
+    """The frames that both codecs are given, in two raw files."""
+    return prepare_reference(CLIP, folder, frames=(0, job.num_frames), resize=job.size)
 
 
 def run_inrcodec(job: Job) -> Result:
@@ -108,61 +108,29 @@ def run_inrcodec(job: Job) -> Result:
     )
 
 
-def run_x265(source: torch.Tensor, *, preset: str, max_bytes: int) -> Result:
+def run_x265(reference: Reference, *, preset: str, max_bytes: int, folder: Path) -> Result:
     """The best x265 stream of at most `max_bytes`: bisection for the lowest CRF that fits."""
-    rgb = source.permute(0, 2, 3, 1).contiguous().numpy().tobytes()
-    num_frames, _, height, width = source.shape
-    size = (width, height)
+    codec = find_codec("x265")
+
+    def encode(tenths: int) -> CodecPoint:
+        return codec.encode(reference, tenths / 10, preset=preset, feed="rgb", folder=folder)
+
     low, high = 0, CRF_TENTHS  # the CRF sought, in tenths, is in [low, high]
     while low < high:
         middle = (low + high) // 2
-        if len(x265_encode(rgb, size=size, crf=middle / 10, preset=preset)) <= max_bytes:
+        if encode(middle).num_bytes <= max_bytes:
             high = middle
         else:
             low = middle + 1
-    start = time.perf_counter()
-    stream = x265_encode(rgb, size=size, crf=high / 10, preset=preset)
-    encoded = time.perf_counter()
-    decoded_rgb = bytearray(x265_decode(stream))
-    decoded = time.perf_counter()
-    frames = torch.frombuffer(decoded_rgb, dtype=torch.uint8).view(num_frames, height, width, 3)
+    best = encode(high)
+    rgb, _ = codec.decode(best, reference, folder)
     return Result(
-        codec=f"x265 {preset}, crf {high / 10}",
-        num_bytes=len(stream),
-        frames=frames.permute(0, 3, 1, 2),
-        encode_seconds=encoded - start,
-        decode_seconds=decoded - encoded,
+        codec=f"x265 {preset}, crf {best.quality}",
+        num_bytes=best.num_bytes,
+        frames=rgb.rgb(0, rgb.num_frames),
+        encode_seconds=best.encode_seconds,
+        decode_seconds=best.decode_seconds,
     )
-
-
-def x265_encode(rgb: bytes, *, size: tuple[int, int], crf: float, preset: str) -> bytes:
-    """RGB frames to a bare HEVC stream: the video packets, no container."""
-    raw = {"format": "rawvideo", "pix_fmt": "rgb24", "s": "{}x{}".format(*size), "r": FPS}
-    settings = {"vcodec": "libx265", "crf": crf, "preset": preset, "x265-params": "info=0"}
-    pictures = convert(ffmpeg.input("pipe:", **raw), "yuv420p")
-    out = pictures.output("pipe:", format="hevc", **settings)
-    return run_ffmpeg(out, rgb)
-
-
-def x265_decode(stream: bytes) -> bytes:
-    """A bare HEVC stream to RGB frames."""
-    pictures = convert(ffmpeg.input("pipe:", format="hevc", r=FPS), "rgb24")
-    out = pictures.output("pipe:", format="rawvideo", fps_mode="passthrough")
-    return run_ffmpeg(out, stream)
-
-
-def convert(pictures: ffmpeg.nodes.FilterableStream, pix_fmt: str) -> ffmpeg.nodes.FilterableStream:
-    """FFmpeg's accurate conversion between RGB and 4:2:0."""
-    return pictures.filter("scale", flags=SWS_FLAGS).filter("format", pix_fmt)
-
-
-def run_ffmpeg(out: ffmpeg.nodes.OutputStream, stdin: bytes) -> bytes:
-    """What FFmpeg writes to standard output; its own words where it fails."""
-    try:
-        data, _ = out.run(cmd=imageio_ffmpeg.get_ffmpeg_exe(), input=stdin, quiet=True)
-    except ffmpeg.Error as exc:
-        raise SystemExit(exc.stderr.decode(errors="replace")[-2000:]) from exc
-    return bytes(data)
 
 
 def print_table(results: list[Result], *, source: torch.Tensor) -> None:

@@ -1,0 +1,134 @@
+"""What FFmpeg is asked to do around a reference codec: ffmpeg-python graphs, colours and sizes.
+
+To the encoder: its pixel format, limited range, tagged with the reference's matrix. From the
+decoder: 8-bit 4:2:0, rounded to nearest without dither, and RGB.
+
+RGB and 4:2:0 are converted into each other by the reference's matrix in one of two ways:
+- full: as the scores convert (`SWS_FLAGS`), with chroma on the left in both directions, and with a
+  10-bit decoder's frames straight to RGB;
+- plain: by FFmpeg's defaults from 8-bit 4:2:0, which is how the RGB of an 8-bit 4:2:0 source comes
+  about (`inrcodec.video`). Full conversion of such a source's own 4:2:0 gives another RGB: that of
+  Bunny, uncoded, is 43.2 dB from the reference's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ffmpeg
+
+from inrcodec.evaluation._colour import CHROMA_LOCATION, SWS_FLAGS
+from inrcodec.evaluation._reference import RawFrames, Reference
+
+# A reference's matrix -> FFmpeg's names of matrix, primaries and transfer in the stream. BT.2020's
+# transfer is BT.709's; under its own name FFmpeg sets VVenC to HDR.
+_TAGS = {
+    "bt601": ("smpte170m", "smpte170m", "smpte170m"),
+    "bt709": ("bt709", "bt709", "bt709"),
+    "bt2020": ("bt2020nc", "bt2020", "bt709"),
+}
+_EVERY_FRAME = {"fps_mode": "passthrough"}
+
+
+def encode_arguments(
+    frames: RawFrames,
+    reference: Reference,
+    stream: Path,
+    *,
+    pixel_format: str,
+    settings: Mapping[str, str],
+) -> list[str]:
+    """FFmpeg's arguments to encode raw frames of the reference's colours into a bare stream.
+
+    8-bit 4:2:0 goes to the encoder as it is; to a 10-bit encoder, each value times four.
+    """
+    colors = {"out_range": "limited", "out_color_matrix": reference.matrix}
+    if frames.pixel_format == "rgb24":
+        colors |= {"in_range": "full", "out_chroma_loc": CHROMA_LOCATION}
+    else:
+        colors |= {"in_range": "limited", "in_color_matrix": reference.matrix}
+    matrix, primaries, transfer = _TAGS[reference.matrix]
+    pictures = (
+        _raw_input(frames, reference)
+        .filter("scale", flags=SWS_FLAGS, **colors)
+        .filter("format", pixel_format)
+        .filter(
+            "setparams",
+            range="limited",
+            colorspace=matrix,
+            color_primaries=primaries,
+            color_trc=transfer,
+        )
+    )
+    return _arguments(pictures.output(_url(stream), **settings))
+
+
+def null_arguments(stream: Path, *, stream_format: str) -> list[str]:
+    """FFmpeg's arguments to decode a stream and throw its frames away as they are."""
+    return _arguments(_decoded(stream, stream_format).output("-", format="null", **_EVERY_FRAME))
+
+
+def decode_arguments(
+    stream: Path, reference: Reference, *, stream_format: str, rgb: Path, yuv: Path, plain: bool
+) -> list[str]:
+    """FFmpeg's arguments to decode a stream once into an rgb24 and a yuv420p file.
+
+    Both are of the reference's size: what was padded is cut off.
+    """
+    size = reference.rgb.width, reference.rgb.height
+    # exact: an odd size is cut to the pixel, its chroma planes to their half rounded up. This comes
+    # before the conversion, since swscale stretches chroma to an odd width, in both directions.
+    cut = _decoded(stream, stream_format).filter("crop", *size, 0, 0, exact=1).split()
+    planes = cut[0].filter("scale", flags="accurate_rnd", sws_dither="none")
+    planes = planes.filter("format", "yuv420p").split()
+    images = _plain_rgb(planes[1], reference) if plain else _full_rgb(cut[1], reference)
+    return _arguments(ffmpeg.merge_outputs(_raw_output(images, rgb), _raw_output(planes[0], yuv)))
+
+
+def plain_arguments(yuv: Path, rgb: Path, reference: Reference) -> list[str]:
+    """FFmpeg's arguments to convert raw frames of the reference's 4:2:0 plainly to RGB."""
+    frames = replace(reference.yuv, path=yuv)
+    return _arguments(_raw_output(_plain_rgb(_raw_input(frames, reference), reference), rgb))
+
+
+def _full_rgb(pictures: Any, reference: Reference) -> Any:
+    return _to_rgb(pictures, reference, flags=SWS_FLAGS, in_chroma_loc=CHROMA_LOCATION)
+
+
+def _plain_rgb(pictures: Any, reference: Reference) -> Any:
+    return _to_rgb(pictures, reference, flags="bicubic")
+
+
+def _to_rgb(pictures: Any, reference: Reference, **options: str) -> Any:
+    options |= {"in_range": "limited", "in_color_matrix": reference.matrix, "out_range": "full"}
+    return pictures.filter("scale", **options).filter("format", "rgb24")
+
+
+def _raw_input(frames: RawFrames, reference: Reference) -> Any:
+    return ffmpeg.input(
+        _url(frames.path),
+        format="rawvideo",
+        pixel_format=frames.pixel_format,
+        video_size=(frames.width, frames.height),
+        framerate=f"{reference.fps.numerator}/{reference.fps.denominator}",
+    )
+
+
+def _decoded(stream: Path, stream_format: str) -> Any:
+    return ffmpeg.input(_url(stream), format=stream_format)
+
+
+def _raw_output(pictures: Any, path: Path) -> Any:
+    return pictures.output(_url(path), format="rawvideo", **_EVERY_FRAME)
+
+
+def _arguments(output: Any) -> list[str]:
+    return list(map(str, output.get_args()))
+
+
+def _url(path: Path) -> str:
+    # The protocol is spelled out, so that a colon in a file's name is only a colon.
+    return f"file:{path}"
