@@ -34,7 +34,7 @@ class SourceOptions:
     frames: tuple[int, int | None] | None = None  # half-open range A:B
     resize: tuple[int, int] | None = None  # (width, height)
     crop: tuple[int, int] | None = None  # (width, height), central, before the resize
-    raw: RawVideoFormat | None = None  # for .yuv
+    raw: RawVideoFormat | None = None  # for .yuv; None: what the dataset or the file's name says
     audio: bool = True
 
 
@@ -53,9 +53,20 @@ def source_path(name: str | Path) -> str | Path:
 
     An existing file or folder goes before a dataset of the same name.
     """
-    if isinstance(name, str) and name in datasets.names() and not Path(name).exists():
-        return datasets.path(name)
-    return name
+    return datasets.path(str(name)) if datasets.is_name(name) else name
+
+
+def raw_format(name: str | Path, path: str | Path) -> RawVideoFormat | None:
+    """Return how a raw file is read, where a dataset's entry or the file's name says it.
+
+    Args:
+        name: what the user calls the source.
+        path: its file, as `source_path` gives it.
+    """
+    layout = datasets.raw_layout(name, path)
+    if layout is None:
+        return None
+    return RawVideoFormat(layout.width, layout.height, layout.pixel_format, layout.fps)
 
 
 def read_source(
@@ -75,8 +86,9 @@ def read_source(
         VideoError: the source cannot be read, or its time stamps do not increase.
     """
     path = source_path(name)
+    raw = options.raw or raw_format(name, path)
     with VideoReader(
-        path, frames=options.frames, resize=options.resize, crop=options.crop, raw=options.raw
+        path, frames=options.frames, resize=options.resize, crop=options.crop, raw=raw
     ) as reader:
         metadata = reader.metadata
         read = list(progress(reader, _expected_frames(metadata, options.frames)))

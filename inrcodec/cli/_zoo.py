@@ -1,4 +1,4 @@
-"""`inrcodec models` and `inrcodec datasets`: what there is to choose from."""
+"""`inrcodec models [NAME]`: the networks there are to choose from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SIZE, _NUM_FRAMES, _NUM_PARAMS = (1280, 720), 132, 1_500_000
 
 
 def add_commands(commands: Any) -> None:
-    """Add both commands to the subparsers `commands`."""
+    """Add the command to the subparsers `commands`."""
     models = commands.add_parser(
         "models",
         help="list the networks, or show one of them",
@@ -43,13 +43,6 @@ def add_commands(commands: Any) -> None:
     models.add_argument("--no-speed", action="store_true", help="do not measure frames/s")
     p.add_device(models)
     models.set_defaults(run=run_models)
-    datasets = commands.add_parser(
-        "datasets",
-        help="list the clips that are known by name",
-        description="List the clips that are known by name: where they lie, how to get them.",
-    )
-    datasets.add_argument("name", metavar="NAME", nargs="?")
-    datasets.set_defaults(run=run_datasets)
 
 
 def run_models(arguments: argparse.Namespace) -> int:
@@ -141,17 +134,3 @@ def _printable(text: str) -> str:
     """Replace what the terminal's encoding does not have."""
     encoding = sys.stdout.encoding or "utf-8"
     return text.encode(encoding, "replace").decode(encoding)
-
-
-def run_datasets(arguments: argparse.Namespace) -> int:
-    """Print one line a clip."""
-    from inrcodec import datasets
-
-    for name in [arguments.name] if arguments.name else datasets.names():
-        found = datasets.entry(name)
-        where = str(datasets.path(name)) if datasets.is_present(name) else found.how_to_get
-        print(
-            f"{name:10} {found.title}, {found.width}x{found.height}, {found.num_frames} frames, "
-            f"{found.licence}: {where}"
-        )
-    return 0

