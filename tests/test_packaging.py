@@ -115,6 +115,17 @@ def test_wheel_has_every_module_of_the_repository(wheel: zipfile.ZipFile) -> Non
     assert expected <= set(wheel.namelist())
 
 
+def test_wheel_has_the_data_of_its_packages(wheel: zipfile.ZipFile) -> None:
+    expected = {
+        f"inrcodec/{f.relative_to(ROOT).as_posix()}" for f in ROOT.glob("datasets/**/*.json")
+    }
+    report = ROOT / "inrcodec" / "evaluation" / "report"
+    expected |= {f.relative_to(ROOT).as_posix() for f in report.iterdir() if f.suffix != ".py"}
+    expected = {name for name in expected if "__pycache__" not in name}
+    assert len(expected) >= 6
+    assert expected <= set(wheel.namelist())
+
+
 def test_wheel_has_nothing_beside_inrcodec(wheel: zipfile.ZipFile) -> None:
     tops = {name.split("/")[0] for name in wheel.namelist()}
     assert tops == {"inrcodec", f"inrcodec-{version()}.dist-info"}

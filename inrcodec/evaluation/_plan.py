@@ -1,0 +1,189 @@
+"""What an evaluation is to measure: every codec at every quality on every clip, as jobs.
+
+In: the options of `inrcodec eval` and a prepared `Reference`. Out: `PointJob`s, which hold all that
+a worker process or a ray task needs. Reference codecs come first: they are quick, and show early
+where ours have to be.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inrcodec import models
+from inrcodec._presets import preset as preset_named
+from inrcodec.evaluation._points import point_path, point_stem
+from inrcodec.fitting import recipe_epochs, resolve_device
+
+if TYPE_CHECKING:
+    from inrcodec.evaluation._reference import Reference
+    from inrcodec.video import RawVideoFormat
+
+AUTO_BPP = (0.02, 0.05, 0.1, 0.2)
+_AUTO_SMALLEST_BYTES = 12_000  # under it the overhead of a file and the smallest networks tell
+_CHUNK_BYTES = 1 << 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalOptions:
+    """What is measured, of every source alike."""
+
+    codecs: tuple[str, ...]
+    bpps: tuple[float, ...] | None = None  # of ours; None: chosen by the clip
+    qualities: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # else the default
+    presets: Mapping[str, str] = field(default_factory=dict)  # of reference codecs, likewise
+    tune_psnr: bool = False  # of reference codecs
+    preset: str = "medium"  # of ours
+    recipe: str | None = None
+    epochs: int | None = None  # budget of a point of ours; else time_seconds; else the preset's
+    time_seconds: float | None = None
+    seed: int = 0
+    device: str = "auto"
+    frames: tuple[int, int | None] | None = None
+    resize: tuple[int, int] | None = None
+    crop: tuple[int, int] | None = None
+    raw: RawVideoFormat | None = None
+    metrics: tuple[str, ...] = ("psnr_rgb", "psnr_yuv", "ms_ssim", "vmaf")
+    redo: bool = False  # replace points of other settings
+
+    def __post_init__(self) -> None:
+        if self.epochs is not None and self.time_seconds is not None:
+            raise ValueError("epochs and time_seconds are given, at most one of them may be")
+        if not self.codecs:
+            raise ValueError("no codecs: name at least one")
+        for name in (*self.codecs, *self.qualities, *self.presets):
+            kind_of(name)
+        for option, named in (("qualities", self.qualities), ("presets", self.presets)):
+            if ours := [name for name in named if kind_of(name) == "inr"]:
+                raise ValueError(f"{option} are for reference codecs, {ours[0]} is a network")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointJob:
+    """One point to measure; everything in it can be pickled."""
+
+    source: str
+    reference: Reference
+    out: Path
+    codec: str
+    kind: str  # "inr" or "reference"
+    detail: str | None  # preset of a reference codec, recipe of a network
+    quality: float
+    options: EvalOptions
+    settings: dict[str, Any]
+
+    @property
+    def stem(self) -> str:
+        """Name of the point's files, without their ending."""
+        return point_stem(self.codec, self.detail, self.quality)
+
+    @property
+    def record(self) -> Path:
+        """Where the record lies, or will."""
+        return point_path(self.out, self.reference.name, self.stem)
+
+    @property
+    def title(self) -> str:
+        """The point as progress names it."""
+        unit = "bpp" if self.kind == "inr" else "CRF/QP"
+        detail = f" {self.detail}" if self.detail and self.detail != "default" else ""
+        return f"{self.reference.name}: {self.codec}{detail}, {self.quality:g} {unit}"
+
+
+def kind_of(codec: str) -> str:
+    """Return `reference` or `inr`.
+
+    Raises:
+        ValueError: neither a reference codec nor a network has this name.
+    """
+    from inrcodec.evaluation.codecs import CODECS
+
+    if codec in CODECS:
+        return "reference"
+    if codec in models.names():
+        return "inr"
+    known = ", ".join([*CODECS, *models.names()])
+    raise ValueError(f"codec {codec!r} is unknown, must be one of {known}")
+
+
+def plan(source: str, reference: Reference, out: Path, options: EvalOptions) -> list[PointJob]:
+    """Return the jobs of one clip, those of reference codecs first."""
+    clip = {
+        "frames": options.frames,
+        "resize": options.resize,
+        "crop": options.crop,
+        "frames_crc32": _crc32(reference.rgb.path),
+        "metrics": sorted(options.metrics),
+    }
+    ordered = sorted(options.codecs, key=lambda name: kind_of(name) != "reference")
+    jobs = []
+    for codec in dict.fromkeys(ordered):
+        kind = kind_of(codec)
+        qualities, detail, settings = (_inr if kind == "inr" else _reference)(
+            codec, reference, options
+        )
+        jobs += [
+            PointJob(
+                source=source,
+                reference=reference,
+                out=out,
+                codec=codec,
+                kind=kind,
+                detail=detail,
+                quality=quality,
+                options=options,
+                settings={**clip, "codec": codec, "quality": quality, **settings},
+            )
+            for quality in qualities
+        ]
+    return jobs
+
+
+Planned = tuple[Sequence[float], str | None, dict[str, Any]]
+
+
+def _reference(codec: str, reference: Reference, options: EvalOptions) -> Planned:
+    """Return qualities, preset and settings of a reference codec."""
+    from inrcodec.evaluation.codecs import CODECS
+
+    preset = options.presets.get(codec, CODECS[codec].default_preset)
+    qualities = options.qualities.get(codec) or tuple(CODECS[codec].qualities)
+    detail = f"{preset} tune=psnr" if options.tune_psnr else preset
+    return qualities, detail, {"preset": preset, "tune_psnr": options.tune_psnr}
+
+
+def _inr(codec: str, reference: Reference, options: EvalOptions) -> Planned:
+    """Return wished bpps, recipe and settings of a network."""
+    chosen = preset_named(options.preset)
+    recipe = options.recipe or chosen.recipe
+    epochs = options.epochs
+    if epochs is None and options.time_seconds is None:
+        prescribed = recipe_epochs(options.recipe, codec) if options.recipe else None
+        epochs = prescribed or chosen.epochs
+    settings = {
+        "recipe": recipe,
+        "epochs": epochs,
+        "time_seconds": options.time_seconds,
+        "seed": options.seed,
+        "device": resolve_device(options.device).type,
+    }
+    return options.bpps or auto_bpps(reference.rgb), recipe, settings
+
+
+def auto_bpps(frames: Any) -> tuple[float, ...]:
+    """Return four rates over a decade, the lowest one no less than 12 kB of this clip."""
+    pixels = frames.num_frames * frames.width * frames.height
+    scale = max(1.0, 8 * _AUTO_SMALLEST_BYTES / (AUTO_BPP[0] * pixels))
+    return tuple(float(f"{bpp * scale:.3g}") for bpp in AUTO_BPP)
+
+
+def _crc32(path: Path) -> int:
+    """Return the checksum of a file, read in chunks."""
+    crc = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            crc = zlib.crc32(chunk, crc)
+    return crc

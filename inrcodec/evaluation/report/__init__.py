@@ -1,0 +1,9 @@
+"""`report.html`: the points of an evaluation in one file that needs no network.
+
+`_data.py` turns records into plain data, `_viewer.py` chooses and embeds the frames, `_page.py`
+puts them with `template.html`, `style.css`, `report.js` and Plotly into the page.
+"""
+
+from inrcodec.evaluation.report._page import write_report
+
+__all__ = ["write_report"]

@@ -1,0 +1,300 @@
+"use strict";
+(() => {
+  const report = JSON.parse(document.getElementById("data").textContent);
+  const $ = (id) => document.getElementById(id);
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const state = { clip: report.clips[0], metric: null, hidden: new Set(), published: true };
+  const PLOT = {
+    displaylogo: false, responsive: true, toImageButtonOptions: { format: "svg" },
+    modeBarButtons: [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d", "toImage"]],
+  };
+  const DASHED = ["#b2182b", "#7b3294", "#8c510a", "#01665e", "#4d4d4d", "#c51b7d", "#5aae61"];
+  const DASHED_DARK = ["#f4817a", "#c2a5cf", "#dfa55f", "#6cc4b8", "#bdbdbd", "#f1a3cd", "#a6dba0"];
+
+  // Elements, numbers and colours ---------------------------------------------------------------
+  function element(tag, text, attributes = {}) {
+    const made = document.createElement(tag);
+    if (text !== undefined && text !== null) made.textContent = text;
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    return made;
+  }
+  const replace = (id, children) => $(id).replaceChildren(...children);
+  const number = (value, digits) => (value === null || value === undefined || !isFinite(value)
+    ? "–" : value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+  const label = (metric) => report.metrics[metric].label;
+  const color = (series) => (dark.matches ? series.darkColor : series.color);
+  const dashed = (index) => (dark.matches ? DASHED_DARK : DASHED)[index % DASHED.length];
+  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+  function layout(xTitle, yTitle) {
+    const axis = (title) => ({
+      title: { text: title }, gridcolor: css("--grid"), linecolor: css("--line"), zeroline: false,
+      automargin: true,
+    });
+    return {
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false,
+      font: { color: css("--ink"), family: "system-ui, sans-serif", size: 13 },
+      margin: { l: 60, r: 14, t: 30, b: 48 }, hovermode: "closest",
+      hoverlabel: { align: "left" },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: css("--line"), activecolor: css("--accent") }, xaxis: axis(xTitle), yaxis: axis(yTitle),
+    };
+  }
+
+  // Rate and distortion --------------------------------------------------------------------------
+  function measuredTrace(series) {
+    const points = series.points.filter((p) => state.metric in p.metrics);
+    return {
+      name: series.name, mode: "lines+markers", visible: !state.hidden.has(series.name),
+      x: points.map((p) => p.bpp), y: points.map((p) => p.metrics[state.metric]),
+      line: { color: color(series), width: series.width },
+      marker: { symbol: series.marker, size: 8, color: color(series),
+        line: { color: color(series), width: series.marker === "asterisk" ? 1.5 : 0 } },
+      customdata: points.map((p) => [p.bytes, p.quality, p.encodeSeconds]),
+      hovertemplate: "<b>%{fullData.name}</b><br>%{x:.4f} bpp, %{y:.2f}<br>%{customdata[0]:,} bytes, "
+        + (series.kind === "inr" ? "wished %{customdata[1]} bpp" : "CRF/QP %{customdata[1]}")
+        + "<br>encoded in %{customdata[2]:.1f} s<extra></extra>",
+    };
+  }
+
+  function publishedTrace(curve, index) {
+    return {
+      name: curve.name, mode: "lines+markers", x: curve.bpp, y: curve.values,
+      visible: state.published && !state.hidden.has(curve.name),
+      line: { color: dashed(index), width: 1.4, dash: "dash" },
+      marker: { symbol: "circle-open", size: 7, color: dashed(index) },
+      hovertemplate: `<b>%{fullData.name}</b><br>%{x:.4f} bpp, %{y:.2f}<extra></extra>`,
+    };
+  }
+  const shownPublished = () => state.clip.published.filter((c) => c.metric === state.metric);
+
+  function drawCurves() {
+    const drawing = layout("bits per pixel", label(state.metric));
+    drawing.xaxis.type = $("log-rate").checked ? "log" : "linear";
+    if ($("log-rate").checked) drawing.xaxis.dtick = "D2"; else drawing.xaxis.rangemode = "tozero";
+    const traces = [...shownPublished().map(publishedTrace), ...state.clip.series.map(measuredTrace)];
+    Plotly.react("rd-plot", traces, drawing, PLOT);
+    drawChips();
+  }
+
+  function drawChips() {
+    const chip = (name, text, stroke, kind) => {
+      const button = element("button", "", { type: "button", "aria-pressed": !state.hidden.has(name) });
+      button.dataset.series = name;
+      button.append(element("i", "", { class: kind, style: `border-color:${stroke}` }), text);
+      button.addEventListener("click", () => {
+        if (!state.hidden.delete(name)) state.hidden.add(name);
+        drawCurves();
+        drawPerFrame();
+        document.querySelector(`[data-series="${CSS.escape(name)}"]`).focus();
+      });
+      return button;
+    };
+    const published = state.published ? shownPublished() : [];
+    replace("series-chips", [
+      ...state.clip.series.map((s) => chip(s.name, s.name, color(s), "solid")),
+      ...published.map((c, i) => chip(c.name, c.name, dashed(i), "dashed")),
+    ]);
+    const notes = [...new Set(published.map((c) => `${c.source}: ${c.protocol}`))];
+    $("published-note").hidden = !notes.length;
+    $("published-note").textContent = `Published, by other protocols than ours, not in any table: ${notes.join("; ")}.`;
+  }
+
+  function drawMetricButtons() {
+    replace("metric-buttons", state.clip.metrics.map((metric) => {
+      const button = element("button", label(metric).replace(" (dB)", ""),
+        { type: "button", "aria-pressed": metric === state.metric });
+      button.dataset.metric = metric;
+      button.addEventListener("click", () => {
+        state.metric = metric;
+        drawMetric();
+        document.querySelector(`[data-metric="${metric}"]`).focus();
+      });
+      return button;
+    }));
+  }
+
+  // BD-rate --------------------------------------------------------------------------------------
+  function drawBd() {
+    const matrix = state.clip.bd[state.metric];
+    show("bd", Boolean(matrix));
+    if (!matrix) return;
+    const names = Object.keys(matrix);
+    const head = element("tr");
+    head.append(element("th", `by ${label(state.metric).replace(" (dB)", "")}`, { scope: "col" }));
+    for (const name of names) {
+      const isAnchor = name === state.clip.anchor;
+      head.append(element("th", `vs ${name}`, { scope: "col", ...(isAnchor ? { class: "anchor" } : {}) }));
+    }
+    const rows = names.map((name) => {
+      const row = element("tr");
+      row.append(seriesHeading(name));
+      for (const anchor of names) row.append(bdCell(matrix[name][anchor], name === anchor));
+      return row;
+    });
+    fillTable("bd-table", [head], rows);
+  }
+
+  function bdCell(value, isSelf) {
+    if (isSelf) return element("td", "·");
+    if (value === null) {
+      return element("td", "–", { title: "the curves share no quality, have under two points, or are not monotone" });
+    }
+    const strength = Math.min(0.42, Math.abs(value) / 160);
+    const tone = value < 0 ? "--good" : "--bad";
+    return element("td", `${value > 0 ? "+" : value < 0 ? "−" : ""}${number(Math.abs(value), 1)} %`,
+      { style: `background:rgba(var(${tone}),${strength.toFixed(3)})` });
+  }
+
+  function seriesHeading(name) {
+    const heading = element("th", "", { scope: "row" });
+    const series = state.clip.series.find((s) => s.name === name);
+    heading.append(element("span", "", { class: "swatch", style: `background:${color(series)}` }), name);
+    return heading;
+  }
+
+  function fillTable(id, headRows, bodyRows) {
+    const head = element("thead"), body = element("tbody");
+    head.append(...headRows);
+    body.append(...bodyRows);
+    replace(id, [head, body]);
+  }
+
+  // Frames ---------------------------------------------------------------------------------------
+  const entry = (id) => state.clip.viewer.entries[Number($(id).value)];
+
+  function fillViewer() {
+    const viewer = state.clip.viewer;
+    show("viewer", viewer.entries.length > 0);
+    if (!viewer.entries.length) return;
+    const options = () => viewer.entries.map((e, i) => element("option", e.name, { value: i }));
+    replace("left-codec", options());
+    replace("right-codec", options());
+    const ours = viewer.entries.findIndex((e) => e.kind === "inr");
+    $("left-codec").value = 0;
+    $("right-codec").value = ours > 0 ? ours : 1;
+    replace("frame", viewer.frames.map((frame, i) => element("option", frame, { value: i })));
+    $("frame").value = Math.floor(viewer.frames.length / 2);
+    $("viewer-note").textContent = `Of each codec the point nearest to ${number(viewer.bytes, 0)} bytes. `
+      + (viewer.lossless ? "Pictures are lossless." : "Pictures are compressed once more for this page (WebP, quality 90).");
+    drawFrames();
+  }
+
+  function drawFrames() {
+    const index = Number($("frame").value);
+    for (const side of ["left", "right"]) {
+      const chosen = entry(`${side}-codec`);
+      const frame = state.clip.viewer.frames[index];
+      $(`${side}-image`).src = chosen.images[index];
+      $(`${side}-image`).alt = `Frame ${frame} of ${chosen.name}`;
+      replace(`${side}-caption`, caption(chosen, frame));
+    }
+    resizeStage();
+  }
+
+  function caption(chosen, frame) {
+    const name = element("strong", chosen.name);
+    if (chosen.bytes === undefined) return [name, ", uncoded"];
+    const psnr = chosen.psnr[frame] === undefined ? "" : `, this frame ${number(chosen.psnr[frame], 2)} dB`;
+    return [name, `: ${number(chosen.bytes, 0)} bytes, ${number(chosen.bpp, 4)} bpp${psnr}`];
+  }
+
+  function resizeStage() {
+    const zoom = $("zoom").value;
+    $("stage").style.width = zoom === "fit" ? "100%" : `${state.clip.width * Number(zoom)}px`;
+    $("stage").classList.toggle("pixels", zoom === "2" || zoom === "4");
+  }
+
+  function wipe(share) {
+    const bounded = Math.max(0, Math.min(1, share));
+    $("wipe").value = Math.round(1000 * bounded);
+    $("wipe").setAttribute("aria-valuetext", `${Math.round(100 * bounded)} % of the left picture`);
+    $("stage").style.setProperty("--wipe", `${(100 * bounded).toFixed(1)}%`);
+  }
+
+  function listenToViewer() {
+    for (const id of ["left-codec", "right-codec", "frame"]) $(id).addEventListener("change", drawFrames);
+    $("zoom").addEventListener("change", resizeStage);
+    $("wipe").addEventListener("input", () => wipe(Number($("wipe").value) / 1000));
+    const stage = $("stage");
+    const follow = (event) => {
+      const box = stage.getBoundingClientRect();
+      wipe((event.clientX - box.left) / box.width);
+    };
+    stage.addEventListener("pointerdown", (event) => { stage.setPointerCapture(event.pointerId); follow(event); });
+    stage.addEventListener("pointermove", (event) => { if (stage.hasPointerCapture(event.pointerId)) follow(event); });
+  }
+
+  // Frame by frame -------------------------------------------------------------------------------
+  function nearest(series) {
+    const pixels = state.clip.frames * state.clip.width * state.clip.height;
+    const bpp = 8 * state.clip.viewer.bytes / pixels;
+    const distance = (p) => Math.abs(Math.log(p.bpp / bpp));
+    return series.points.reduce((best, p) => (distance(p) < distance(best) ? p : best));
+  }
+
+  function drawPerFrame() {
+    const traces = state.clip.series.filter((s) => nearest(s).perFrame[state.metric]).map((series) => ({
+      name: series.name, mode: "lines", visible: !state.hidden.has(series.name),
+      y: nearest(series).perFrame[state.metric], line: { color: color(series), width: series.width },
+      hovertemplate: "<b>%{fullData.name}</b><br>frame %{x}: %{y:.2f}<extra></extra>",
+    }));
+    show("per-frame", traces.length > 0);
+    if (traces.length) Plotly.react("frame-plot", traces, layout("frame", label(state.metric)), PLOT);
+  }
+
+  // Points and times -----------------------------------------------------------------------------
+  function drawPoints() {
+    const { metrics, frames, series: curves } = state.clip;
+    const hasQuality = curves.some((s) => s.points.some((p) => p.quality));
+    const columns = [
+      ...(hasQuality ? [["Quality", (p) => String(p.quality)]] : []), ["Bytes", (p) => number(p.bytes, 0)], ["bpp", (p) => number(p.bpp, 4)],
+      ...metrics.map((m) => [label(m), (p) => number(p.metrics[m], 2)]),
+      ["Encode (s)", (p) => number(p.encodeSeconds || null, 1)],
+      ["Decode (frames/s)", (p) => number(frames / p.decodeSeconds, 1)],
+      ["Parameters", (p) => number(p.parameters, 0)], ["kMAC/pixel", (p) => number(p.kmacPerPixel, 1)],
+    ];
+    const head = element("tr");
+    head.append(...["Codec", ...columns.map(([name]) => name)].map((name) => element("th", name, { scope: "col" })));
+    const rows = state.clip.series.flatMap((series) => series.points.map((point) => {
+      const row = element("tr");
+      row.append(seriesHeading(series.name), ...columns.map(([, text]) => element("td", text(point))));
+      return row;
+    }));
+    fillTable("points-table", [head], rows);
+  }
+
+  // The page -------------------------------------------------------------------------------------
+  function show(section, wanted) {
+    $(section).hidden = !wanted;
+    for (const link of document.querySelectorAll(`nav [data-of="${section}"]`)) link.hidden = !wanted;
+  }
+
+  function drawMetric() {
+    drawMetricButtons();
+    drawCurves();
+    drawBd();
+    drawPerFrame();
+  }
+
+  function drawClip() {
+    state.metric = state.clip.metrics.includes(state.metric) ? state.metric : state.clip.metrics[0];
+    $("clip-label").textContent = `${state.clip.label}, ${number(state.clip.fps, 2)} frames/s`;
+    $("published-choice").hidden = !state.clip.published.length;
+    fillViewer();
+    drawMetric();
+    drawPoints();
+  }
+
+  $("log-rate").checked = report.log;
+  $("log-rate").addEventListener("change", drawCurves);
+  $("published").addEventListener("change", () => { state.published = $("published").checked; drawCurves(); });
+  $("provenance").textContent = report.provenance.join("; ");
+  $("clip-choice").hidden = report.clips.length < 2;
+  replace("clip", report.clips.map((clip, i) => element("option", clip.label, { value: i })));
+  $("clip").addEventListener("change", () => { state.clip = report.clips[Number($("clip").value)]; drawClip(); });
+  dark.addEventListener("change", () => { drawMetric(); drawPoints(); });
+  listenToViewer();
+  drawClip();
+  wipe(0.5);
+  document.documentElement.dataset.ready = "true";
+})();

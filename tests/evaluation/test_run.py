@@ -1,0 +1,217 @@
+"""`evaluate`: kept points are kept, failures do not spread, an interrupted call goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inrcodec._session import checkpoint_path
+from inrcodec.errors import EvaluationError, Interrupted, VideoError
+from inrcodec.evaluation import _measure
+from inrcodec.evaluation._plan import EvalOptions, PointJob
+from inrcodec.evaluation._points import EvalPoint, load_points
+from inrcodec.evaluation._run import evaluate
+
+QUICK = {"metrics": ("psnr_rgb",), "epochs": 1}
+MakePoint = Callable[..., EvalPoint]
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch, make_point: MakePoint) -> list[str]:
+    """Replaces the measurement by made points; the titles of those that were asked for."""
+    titles: list[str] = []
+
+    def measure(job: PointJob, *, progress: bool = False) -> EvalPoint:
+        titles.append(job.title)
+        point = make_point(job.codec, 0.05, kind=job.kind, clip=job.reference.name)
+        return EvalPoint.from_dict({**vars(point), "settings": job.settings})
+
+    monkeypatch.setattr(_measure, "measure", measure)
+    return titles
+
+
+def options(**changes: Any) -> EvalOptions:
+    given = {"codecs": ("hnerv", "x264"), "bpps": (2.0, 4.0), "qualities": {"x264": (20.0, 30.0)}}
+    return EvalOptions(**{**given, **QUICK, **changes})
+
+
+def test_reference_codecs_come_first_and_points_are_kept(
+    tiny_clip: Path, tmp_path: Path, measured: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = evaluate([tiny_clip], tmp_path, options=options(), progress=True)
+    assert (summary.kept, summary.measured, summary.failures) == (0, 4, ())
+    assert [title.split()[1] for title in measured] == ["x264", "x264", "hnerv,", "hnerv,"]
+    assert "[1/4] tiny: x264 veryslow, 20 CRF/QP" in capsys.readouterr().err
+    again = evaluate([tiny_clip], tmp_path, options=options(bpps=(2.0, 4.0, 6.0)))
+    assert (again.kept, again.measured) == (4, 1)
+    assert measured[4:] == ["tiny: hnerv, 6 bpp"]
+
+
+def test_other_settings_are_an_error_that_names_them(
+    tiny_clip: Path, tmp_path: Path, measured: list[str]
+) -> None:
+    evaluate([tiny_clip], tmp_path, options=options())
+    with pytest.raises(EvaluationError, match=r"hnerv-default-2\.json.*epochs was 1, is 2"):
+        evaluate([tiny_clip], tmp_path, options=options(epochs=2))
+    summary = evaluate([tiny_clip], tmp_path, options=options(epochs=2, redo=True))
+    assert (summary.kept, summary.measured) == (2, 2)
+
+
+def test_another_clip_of_the_same_name_is_not_taken_for_it(
+    tiny_clip: Path, tmp_path: Path, measured: list[str]
+) -> None:
+    evaluate([tiny_clip], tmp_path / "out", options=options())
+    with pytest.raises(EvaluationError, match="frames_crc32 was"):
+        evaluate([tiny_clip], tmp_path / "out", options=options(frames=(1, 5)))
+    copy = tmp_path / tiny_clip.name
+    copy.write_bytes(tiny_clip.read_bytes())
+    with pytest.raises(ValueError, match="another source has the name tiny"):
+        evaluate([tiny_clip, copy], tmp_path / "two", options=options())
+
+
+@pytest.mark.parametrize("error", [VideoError("two\nlines"), RuntimeError("of a library")])
+def test_a_failed_point_leaves_the_others(
+    error: Exception,
+    tiny_clip: Path,
+    tmp_path: Path,
+    measured: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    succeed = _measure.measure
+
+    def measure(job: PointJob, *, progress: bool = False) -> EvalPoint:
+        if job.quality == 30:
+            raise error
+        return succeed(job)
+
+    monkeypatch.setattr(_measure, "measure", measure)
+    summary = evaluate([tiny_clip], tmp_path, options=options())
+    assert summary.measured == 3
+    (line,) = summary.failures
+    assert line.startswith("tiny: x264 veryslow, 30 CRF/QP: ")
+    assert "\n" not in line
+    assert (tmp_path / "points/tiny/x264-veryslow-30.error.txt").read_text()
+    monkeypatch.setattr(_measure, "measure", succeed)
+    assert evaluate([tiny_clip], tmp_path, options=options()).measured == 1
+    assert not list(tmp_path.glob("points/*/*.txt"))
+
+
+def test_an_interrupted_call_keeps_what_is_done(
+    tiny_clip: Path, tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    succeed = _measure.measure
+
+    def measure(job: PointJob, *, progress: bool = False) -> EvalPoint:
+        if job.kind == "inr":
+            raise KeyboardInterrupt
+        return succeed(job)
+
+    monkeypatch.setattr(_measure, "measure", measure)
+    with pytest.raises(Interrupted, match=r"2 of 4 points are in .*the same command goes on"):
+        evaluate([tiny_clip], tmp_path, options=options())
+    monkeypatch.setattr(_measure, "measure", succeed)
+    assert evaluate([tiny_clip], tmp_path, options=options()).kept == 2
+
+
+def test_a_finished_fit_is_not_repeated_for_its_scores(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*arguments: Any, **named: Any) -> None:
+        raise KeyboardInterrupt
+
+    ours = options(codecs=("hnerv",), bpps=(8.0,), qualities={}, device="cpu")
+    with monkeypatch.context() as patch:
+        patch.setattr(_measure, "score", stop)
+        with pytest.raises(Interrupted):
+            evaluate([tiny_clip], tmp_path, options=ours)
+    with monkeypatch.context() as patch:
+        patch.setattr(_measure, "encode", stop)
+        assert evaluate([tiny_clip], tmp_path, options=ours).measured == 1
+    (point,) = load_points(tmp_path)
+    stream = tmp_path / point.stream
+    assert point.bytes == stream.stat().st_size
+    assert point.metrics["psnr_rgb"] > 10
+    assert json.loads(stream.with_suffix(".json").read_text())["report"]["psnr_db"] == (
+        pytest.approx(point.metrics["psnr_rgb"], abs=1e-6)
+    )
+    assert not checkpoint_path(stream).exists()
+
+
+def test_frames_of_killed_processes_are_removed(
+    tiny_clip: Path, tmp_path: Path, measured: list[str]
+) -> None:
+    for name in (".decoded-999999999-a", f".decoded-{os.getpid()}-a", "kept"):
+        (tmp_path / name).mkdir()
+    evaluate([tiny_clip], tmp_path, options=options())
+    left = {path.name for path in tmp_path.iterdir() if path.name.startswith((".", "kept"))}
+    assert left == {f".decoded-{os.getpid()}-a", "kept"}
+
+
+def test_two_workers_measure_real_points(tiny_clip: Path, tmp_path: Path) -> None:
+    wanted = options(codecs=("x264",), metrics=("psnr_rgb", "psnr_yuv"))
+    summary = evaluate([tiny_clip], tmp_path, options=wanted, workers=2)
+    assert (summary.measured, summary.failures) == (2, ())
+    low, high = load_points(tmp_path)
+    assert low.bytes < high.bytes == (tmp_path / high.stream).stat().st_size
+    assert low.metrics["psnr_rgb"] < high.metrics["psnr_rgb"]
+    assert low.metrics["psnr_yuv"] < high.metrics["psnr_yuv"]
+    assert len(low.per_frame["psnr_rgb"]) == 6
+    assert (tmp_path / low.snapshots["3"]).stat().st_size > 100
+
+
+def test_ray_is_named_where_it_is_missing(
+    tiny_clip: Path, tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(EvaluationError, match=r"needs ray: pip install 'inrcodec\[ray\]'"):
+        evaluate([tiny_clip], tmp_path, options=options(), executor="ray")
+
+
+def test_ray_runs_the_points(
+    tiny_clip: Path, tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through a double that has ray's words; the real one is not among the tests' packages."""
+    double = types.ModuleType("ray")
+
+    class Task:
+        def __init__(self, result: Any) -> None:
+            self.result = result
+
+    class Remote:
+        def __init__(self, function: Callable[..., Any]) -> None:
+            self.remote = lambda job: Task(function(job))
+
+    calls: list[str] = []
+    double.__spec__ = types.SimpleNamespace(name="ray")  # type: ignore[assignment]
+    double.is_initialized = lambda: False  # type: ignore[attr-defined]
+    double.init = lambda **named: calls.append("init")  # type: ignore[attr-defined]
+    double.shutdown = lambda: calls.append("shutdown")  # type: ignore[attr-defined]
+    double.remote = lambda **named: Remote  # type: ignore[attr-defined]
+    double.exceptions = types.SimpleNamespace(RayError=KeyError)  # type: ignore[attr-defined]
+    double.wait = lambda tasks, num_returns: (tasks[:1], tasks[1:])  # type: ignore[attr-defined]
+    double.get = lambda done: done.result  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "ray", double)
+    summary = evaluate([tiny_clip], tmp_path, options=options(), executor="ray", workers=2)
+    assert (summary.measured, len(measured)) == (4, 4)
+    assert calls == ["init", "shutdown"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"codecs": ("x266",)}, "codec 'x266' is unknown, must be one of x264"),
+        ({"codecs": ()}, "no codecs"),
+        ({"qualities": {"hnerv": (1.0,)}}, "qualities are for reference codecs, hnerv is"),
+        ({"epochs": 1, "time_seconds": 3.0}, "at most one"),
+    ],
+)
+def test_wrong_options_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        options(**changes)
