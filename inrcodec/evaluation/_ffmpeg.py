@@ -24,11 +24,11 @@ def run_ffmpeg(arguments: Sequence[str], *, task: str, folder: Path | None = Non
     Raises:
         EvaluationError: it failed; the last line that it wrote is in the message.
     """
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", *arguments]
     try:
+        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", *arguments]
         run = subprocess.run(command, cwd=folder, capture_output=True)
-    except OSError as exc:
-        raise EvaluationError(f"{task}: FFmpeg cannot be run: {exc.strerror}") from exc
+    except (OSError, RuntimeError) as exc:  # RuntimeError: there is none for this machine
+        raise EvaluationError(f"{task}: FFmpeg cannot be run: {exc}") from exc
     if run.returncode:
         words = run.stderr.decode(errors="replace").strip().splitlines()
         raise EvaluationError(f"{task}: FFmpeg: {words[-1] if words else run.returncode}")

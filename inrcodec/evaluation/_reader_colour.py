@@ -2,13 +2,16 @@
 
 A source in 8-bit 4:2:0 is read as RGB by swscale's fast path, as the literature's frames were made:
 it repeats each chroma sample and rounds down. What a codec decodes is in that 4:2:0 too, and its
-RGB is made the same way: then a lossless codec scores as one. By the accurate conversion it would
-reach 43.7 dB (Bunny, 1280x640 crop, 48 frames), and x264's 39.4 dB would read 38.1.
+RGB is made the same way: then a lossless codec scores as one, where the accurate conversion would
+stop it at 44.1 dB (Bunny, 1280x640 crop, 132 frames). At crf 22 of x264's preset fast, RGB PSNR is
+40.03 dB like this, 38.60 by the accurate conversion, and 39.48 at the same size if x264 is fed what
+the accurate conversion makes of the RGB.
 
 The other way, RGB that we decode is close to what the reader delivered, so that 4:2:0 is sought
 which the reader would make into it: by the accurate conversion first, then luma moves by what the
-reader's conversion of the result leaves over. Of the reader's own frames Y comes back with 69 dB in
-place of 47, U and V with 61 and 67 dB.
+reader's conversion of the result leaves over. Of the reader's own frames Y comes back with 68.7 dB
+in place of 47.1. Of x264's frames above, turned to RGB, Y has 43.40 dB in place of 42.11; the truth
+is 43.41.
 """
 
 from __future__ import annotations

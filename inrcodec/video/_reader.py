@@ -101,16 +101,18 @@ class VideoReader:
         """Whether the frames as delivered are 8-bit 4:2:0 in the source: see `own_420`.
 
         That is planar YUV of limited range, upright as it is, not resized, and cropped, if at all,
-        at an even column and row, so that chroma is cut where luma is.
+        along even columns and rows, so that chroma is cut where luma is.
         """
-        first, meta = self._first, self.metadata
-        corner = crop_corner((first.width, first.height), self._crop)
+        first = self._first
+        size = first.width, first.height
+        crop = self._crop or size
+        cuts = (*size, *crop, *crop_corner(size, crop))
         return (
             first.format.name == "yuv420p"
-            and not meta.color.full_range
+            and not self.metadata.color.full_range
             and Orientation(first, source=self._source.name).is_upright
-            and self._resize in (None, self._crop or (first.width, first.height))
-            and corner[0] % 2 == corner[1] % 2 == 0
+            and self._resize in (None, crop)
+            and (crop == size or all(cut % 2 == 0 for cut in cuts))
         )
 
     def own_420(self) -> Iterator[bytes]:

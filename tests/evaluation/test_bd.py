@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import math
 
 import bjontegaard
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inrcodec.evaluation import bd_psnr, bd_rate
+from inrcodec.evaluation import _bd, bd_psnr, bd_rate
 
 Points = list[tuple[float, float]]
 
@@ -98,3 +99,8 @@ def test_curves_that_make_no_sense_are_refused(test: Points, message: str) -> No
 def test_curves_that_share_no_rate_have_no_bd_psnr() -> None:
     with pytest.raises(ValueError, match="share no rate"):
         bd_psnr([(0.1, 30), (0.2, 33)], [(0.3, 30), (0.4, 33)])
+
+
+def test_its_examples_hold() -> None:
+    result = doctest.testmod(_bd)
+    assert (result.failed, result.attempted) == (0, 2)

@@ -64,17 +64,27 @@ def test_the_sources_own_planes_are_kept(clip: Path, planes: bytes, tmp_path: Pa
 def test_an_even_crop_cuts_the_sources_own_planes(
     clip: Path, planes: bytes, tmp_path: Path
 ) -> None:
-    reference = prepare_reference(clip, tmp_path, crop=(59, 43), frames=(1, None))
+    reference = prepare_reference(clip, tmp_path, crop=(60, 44), frames=(1, None))
     whole = RawFrames(tmp_path / "whole.yuv", "yuv420p", 64, 48, 6)
     whole.path.write_bytes(planes)
     for found, full, step in zip(
         reference.yuv.planes(0, 5), whole.planes(1, 6), (1, 2, 2), strict=True
     ):
-        left, width, height = 2 // step, -(-59 // step), -(-43 // step)
+        left, width, height = 2 // step, 60 // step, 44 // step
         assert np.array_equal(found, full[:, left : left + height, left : left + width])
+    made = reference.to_rgb(reference.yuv, tmp_path / "made.rgb")
+    assert made.path.read_bytes() == reference.rgb.path.read_bytes()
 
 
-@pytest.mark.parametrize("options", [{"crop": (62, 46)}, {"resize": (32, 24)}])
+def test_frames_of_an_odd_size_keep_their_planes(tmp_path: Path) -> None:
+    odd = make_clip(tmp_path / "odd.mkv", "-vf", "scale=51:37", "-c:v", "ffv1")
+    reference = prepare_reference(odd, tmp_path)
+    assert reference.yuv_is_own
+    made = reference.to_rgb(reference.yuv, tmp_path / "made.rgb")
+    assert made.path.read_bytes() == reference.rgb.path.read_bytes()
+
+
+@pytest.mark.parametrize("options", [{"crop": (62, 46)}, {"crop": (61, 43)}, {"resize": (32, 24)}])
 def test_other_frames_have_their_planes_made_from_rgb(
     options: dict[str, tuple[int, int]], clip: Path, tmp_path: Path
 ) -> None:
@@ -93,9 +103,9 @@ def test_full_range_becomes_limited(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module", params=["bt709", "smpte170m", "bt2020nc"])
 def tagged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Reference:
-    """Soft colours of an odd size under one of the matrices."""
+    """Soft colours under one of the matrices."""
     folder = tmp_path_factory.mktemp(request.param)
-    blurred = ["-vf", "scale=161:91,gblur=sigma=3,eq=saturation=0.6:contrast=0.8"]
+    blurred = ["-vf", "scale=162:92,gblur=sigma=3,eq=saturation=0.6:contrast=0.8"]
     options = [*blurred, "-c:v", "ffv1", "-pix_fmt", "yuv420p", "-colorspace", request.param]
     path = make_clip(folder / "tagged.mkv", *options)
     return prepare_reference(path, folder / "made")
@@ -107,9 +117,8 @@ NAMES = {"bt709": "bt709", "smpte170m": "bt601", "bt2020nc": "bt2020"}
 def test_own_planes_become_the_very_same_rgb(tagged: Reference) -> None:
     """A lossless codec in the source's 4:2:0 is without loss in RGB as well."""
     assert tagged.yuv_is_own
-    assert tagged.yuv.path.parent.parent.name.startswith(
-        next(tag for tag, name in NAMES.items() if name == tagged.matrix)
-    )
+    folder = tagged.yuv.path.parent.parent.name
+    assert tagged.matrix == next(name for tag, name in NAMES.items() if folder.startswith(tag))
     made = tagged.to_rgb(tagged.yuv, tagged.yuv.path.with_name("made.rgb"))
     assert made.path.read_bytes() == tagged.rgb.path.read_bytes()
 

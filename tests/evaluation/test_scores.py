@@ -6,8 +6,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from fractions import Fraction
-from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import numpy.typing as npt
@@ -166,10 +166,29 @@ def test_wrong_names_and_geometries_are_refused(clip: Clip, tmp_path: Path) -> N
         score(clip[0], clip[1], clip[1], metrics=["psnr_y"])
 
 
-@pytest.mark.skipif(find_spec("lpips") is not None, reason="the extra is installed")
-def test_lpips_names_its_extra(clip: Clip) -> None:
+def test_lpips_names_its_extra(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lpips", None)
     with pytest.raises(EvaluationError, match=r"pip install 'inrcodec\[lpips\]'"):
         score(*clip, None, metrics=["lpips"])
+
+
+def test_lpips_is_given_frames_from_minus_one_to_one(
+    clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for the package, whose weights are a download: it returns mean differences."""
+
+    class Network(torch.nn.Module):
+        def __init__(self, **options: object) -> None:
+            super().__init__()
+            assert options == {"net": "alex", "verbose": False}
+
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return (x - y).abs().mean((1, 2, 3), keepdim=True)
+
+    monkeypatch.setitem(sys.modules, "lpips", SimpleNamespace(LPIPS=Network))
+    found = score(*clip, None, metrics=["lpips"])["lpips"]
+    expected = [np.abs(x / 127.5 - y / 127.5).mean() for x, y in images(clip)]
+    assert found == pytest.approx(expected, rel=1e-4)
 
 
 def test_frames_are_read_in_chunks(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +216,10 @@ STREAMING = """
 import resource, sys
 from fractions import Fraction
 from pathlib import Path
-from inrcodec.evaluation import RawFrames, Reference, score
+from inrcodec.evaluation import RawFrames, Reference, _scores
+
+# A metric that takes no time and, as the frames are float64 for a moment, some memory.
+_scores.psnr_db = lambda decoded, source: (decoded.double() - source)[:, 0, 0, 0]
 
 def clip(name, num_frames):
     frames = RawFrames(Path(name), "rgb24", 640, 360, num_frames)
@@ -208,19 +230,19 @@ def clip(name, num_frames):
 def peak_mib(num_frames):
     a, b = clip("a.rgb", num_frames), clip("b.rgb", num_frames)
     reference = Reference("a", a, a, Fraction(25), "bt709", "a")
-    assert len(score(reference, b, None, metrics=["psnr_rgb"])["psnr_rgb"]) == num_frames
+    assert len(_scores.score(reference, b, None, metrics=["psnr_rgb"])["psnr_rgb"]) == num_frames
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 short = peak_mib(24)
-print(peak_mib(144) - short)
+print(peak_mib(300) - short)
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="getrusage is of Unix")
 def test_memory_does_not_grow_with_the_clip(tmp_path: Path) -> None:
-    """Two files of 83 MB more: whoever loads even one of them grows by 79 MiB or more."""
+    """Two files of 191 MB more: whoever loads even one of them grows by 182 MiB or more."""
     run = subprocess.run(
         [sys.executable, "-c", STREAMING], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stderr
-    assert float(run.stdout) < 60
+    assert float(run.stdout) < 90
