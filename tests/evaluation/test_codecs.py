@@ -50,7 +50,7 @@ def make_reference(
     rgb, yuv = folder / "reference.rgb", folder / "reference.yuv"
     rgb.write_bytes(images.tobytes())
     raw = ["-f", "rawvideo", "-video_size", f"{width}x{height}"]
-    convert = f"scale=out_color_matrix={matrix}:out_range=tv:out_chroma_loc=left"
+    convert = f"scale=out_color_matrix={matrix}:out_range=tv:out_chroma_loc=center"
     flags = "flags=accurate_rnd+full_chroma_int+full_chroma_inp+lanczos"
     source = [*raw, "-pixel_format", "rgb24", "-i", str(rgb)]
     target = ["-pix_fmt", "yuv420p", "-f", "rawvideo", str(yuv)]

@@ -4,7 +4,7 @@ To the encoder: its pixel format, limited range, tagged with the reference's mat
 decoder: 8-bit 4:2:0, rounded to nearest without dither, and RGB.
 
 RGB and 4:2:0 are converted into each other by the reference's matrix in one of two ways:
-- full: as the scores convert (`SWS_FLAGS`), with chroma on the left in both directions, and with a
+- full: as the scores convert (`SWS_FLAGS`), with chroma in the centre both ways, and with a
   10-bit decoder's frames straight to RGB;
 - plain: by FFmpeg's defaults from 8-bit 4:2:0, which is how the RGB of an 8-bit 4:2:0 source comes
   about (`inrcodec.video`). Full conversion of such a source's own 4:2:0 gives another RGB: that of
