@@ -61,6 +61,7 @@ def encode_arguments(
             colorspace=matrix,
             color_primaries=primaries,
             color_trc=transfer,
+            chroma_location="unspecified",  # else only RGB that was converted would have one
         )
     )
     return _arguments(pictures.output(_url(stream), **settings))
