@@ -15,7 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from inrcodec._source import source_path
+from inrcodec._source import raw_format, source_path
 from inrcodec.errors import EvaluationError
 from inrcodec.evaluation._colour import rgb_to_yuv420, yuv420_to_rgb
 from inrcodec.evaluation._raw import RawFrames, writing
@@ -83,6 +83,7 @@ def prepare_reference(
         EvaluationError: the conversion to 4:2:0 fails.
     """
     path = source_path(source)
+    raw = raw or raw_format(source, path)
     options = {"frames": frames, "resize": resize, "crop": crop, "raw": raw and asdict(raw)}
     made_from = {"layout": _LAYOUT, "source": _state(path), "options": options}
     made_from = json.loads(json.dumps(made_from, default=str))  # as it will be read back

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from inrcodec import datasets
 from inrcodec.errors import Interrupted
 from inrcodec.evaluation._executors import EXECUTORS, Outcome, execute
 from inrcodec.evaluation._measure import remove_leftovers
@@ -80,7 +81,8 @@ def evaluate(
     """Measure every point that `out` lacks.
 
     Args:
-        sources: clips, as `inrcodec encode` takes them.
+        sources: clips, as `inrcodec encode` takes them; a group such as `uvg`, or a folder of
+            videos, is all of its clips.
         out: folder of the records; made where it is missing.
         options: what is measured, of every source alike.
         workers: points measured at once.
@@ -140,7 +142,8 @@ def _prepare(
 ) -> list[tuple[str, Reference]]:
     """Return each source with its raw frames on disk."""
     prepared: list[tuple[str, Reference]] = []
-    for source in dict.fromkeys(map(str, sources)):
+    clips = [clip for source in sources for clip in datasets.expand(str(source))]
+    for source in dict.fromkeys(map(str, clips)):
         reference = prepare_reference(
             source,
             out / "reference" / clip_folder(source)[-_MAX_NAME:],

@@ -54,6 +54,21 @@ def test_reference_codecs_come_first_and_points_are_kept(
     assert measured[4:] == ["tiny: hnerv, 6 bpp"]
 
 
+def test_a_folder_of_raw_clips_named_like_uvgs_is_all_of_them(
+    tmp_path: Path, measured: list[str]
+) -> None:
+    for name in ("Beauty", "Jockey"):
+        file = tmp_path / "uvg" / f"{name}_64x48_120fps_420_8bit_YUV.yuv"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(bytes(range(256)) * (2 * 64 * 48 * 3 // 2 // 256))  # two frames
+    summary = evaluate([tmp_path / "uvg"], tmp_path / "out", options=options(codecs=("x264",)))
+    assert summary.measured == 4
+    points = load_points(tmp_path / "out")
+    assert {point.clip.split("_")[0] for point in points} == {"Beauty", "Jockey"}
+    references = sorted((tmp_path / "out" / "reference").glob("*/reference.yuv"))
+    assert [file.read_bytes()[:256] for file in references] == [bytes(range(256))] * 2
+
+
 def test_other_settings_are_an_error_that_names_them(
     tiny_clip: Path, tmp_path: Path, measured: list[str]
 ) -> None:
