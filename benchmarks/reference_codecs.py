@@ -138,7 +138,7 @@ def interpolate(curve: list[Point], num_bytes: int) -> float:
 
 def machine() -> dict[str, Any]:
     """What the points were measured on."""
-    return {"device": "cpu", "processor": platform.machine(), "cores": os.cpu_count()}
+    return {"device": "cpu", "processor": platform.machine(), "cores": len(os.sched_getaffinity(0))}
 
 
 def commit() -> str:
