@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +20,7 @@ from typing import Any
 import torch
 
 import inrcodec
+from inrcodec._provenance import commit, num_cores
 from inrcodec.metrics import psnr_db
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -100,12 +99,7 @@ def measure(
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    return {"device": name, "cores": os.cpu_count(), "threads": torch.get_num_threads()}
-
-
-def commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    return {"device": name, "cores": num_cores(), "threads": torch.get_num_threads()}
 
 
 def write_table() -> None:

@@ -14,14 +14,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import platform
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from inrcodec._provenance import commit, num_cores, processor_name
 from inrcodec.evaluation._reference import Reference, prepare_reference
 from inrcodec.evaluation._scores import score
 from inrcodec.evaluation.codecs import Feed, RgbConversion, ffmpeg_version, find_codec
@@ -138,12 +137,7 @@ def interpolate(curve: list[Point], num_bytes: int) -> float:
 
 def machine() -> dict[str, Any]:
     """What the points were measured on."""
-    return {"device": "cpu", "processor": platform.machine(), "cores": len(os.sched_getaffinity(0))}
-
-
-def commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    return {"device": "cpu", "processor": processor_name(), "cores": num_cores()}
 
 
 if __name__ == "__main__":

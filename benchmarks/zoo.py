@@ -15,7 +15,6 @@ import argparse
 import fcntl
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from inrcodec._provenance import commit, processor_name
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "zoo_cpu.json"
@@ -130,17 +131,8 @@ def save(point: Point) -> None:
 
 def machine() -> dict[str, Any]:
     """What the points were measured on."""
-    cpu = platform.processor() or platform.machine()
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            cpu = line.split(":")[1].strip()
-            break
+    cpu = processor_name()
     return {"device": "cpu", "cpu": cpu, "cores": os.cpu_count(), "cores_a_point": 1}
-
-
-def commit() -> str:
-    command = ["git", "describe", "--always", "--dirty"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
 
 def report() -> None:

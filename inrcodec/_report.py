@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from typing import Any
+
+from inrcodec._provenance import software_versions
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class EncodeReport:
     seed: int
     device: str
     precision: str  # of the fit; decoding is fp32
-    versions: dict[str, str] = field(default_factory=lambda: software_versions())
+    versions: dict[str, str] = field(default_factory=software_versions)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report under the names that `--json` prints."""
@@ -59,9 +59,3 @@ class EncodeReport:
             f"{self.bits_per_parameter:.2f} bits and {self.kmac_per_pixel:.1f} kMAC/pixel, "
             f"{self.device}, seconds: {stages}"
         )
-
-
-def software_versions() -> dict[str, str]:
-    """Return the versions that a published figure must state."""
-    packages = ("inrcodec", "torch", "compressai", "av", "numpy")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}

@@ -7,9 +7,9 @@
     │   └── UnknownModelError an unknown network
     ├── RateError             a rate or quality target that cannot be met
     ├── DatasetError          a dataset that is not there, or is not what it should be
-    ├── CodecError            another codec, run through FFmpeg for comparison, is unknown or fails
     ├── CheckpointError       a checkpoint that does not belong to this encode
     ├── EvaluationError       an evaluation that cannot go on: a missing extra, mixed records
+    │   └── CodecError        FFmpeg, or another codec run through it, is unknown or fails
     └── Interrupted           Ctrl-C during an encode, after its checkpoint was saved
 
 Mistakes of the calling program stay `ValueError` and `TypeError`.
@@ -60,16 +60,16 @@ class DatasetError(InrcodecError):
     """A dataset that is not there, or is not what it should be."""
 
 
-class CodecError(InrcodecError):
-    """Another codec, run through FFmpeg for comparison, is unknown or fails."""
-
-
 class CheckpointError(InrcodecError):
     """A checkpoint that does not belong to this encode."""
 
 
 class EvaluationError(InrcodecError):
     """An evaluation that cannot go on: a missing extra, a damaged record, mixed settings."""
+
+
+class CodecError(EvaluationError):
+    """FFmpeg, or another codec that is run through it for comparison, is unknown or fails."""
 
 
 class Interrupted(InrcodecError):

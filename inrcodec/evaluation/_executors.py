@@ -7,13 +7,14 @@ those that fit save their checkpoints first, and the points that are done stay d
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed, wait
 from dataclasses import dataclass
 from typing import Any
 
+from inrcodec._provenance import num_cores
 from inrcodec.errors import InrcodecError, Interrupted
 from inrcodec.evaluation._extras import require_extra
 from inrcodec.evaluation._plan import PointJob
@@ -33,6 +34,7 @@ class Outcome:
     bpp: float = 0.0
     psnr_db: float | None = None
     seconds: float = 0.0  # of the encode
+    wall_seconds: float = 0.0  # of all: encode, decode, scores
 
 
 def run_job(job: PointJob, *, progress: bool = False) -> Outcome:
@@ -44,6 +46,7 @@ def run_job(job: PointJob, *, progress: bool = False) -> Outcome:
     """
     from inrcodec.evaluation import _measure
 
+    start = time.perf_counter()
     try:
         point = _measure.measure(job, progress=progress)
     except Interrupted:
@@ -54,7 +57,13 @@ def run_job(job: PointJob, *, progress: bool = False) -> Outcome:
         save_failure(job.record, message)
         return Outcome(job, error=message)
     save_point(job.record, point)
-    return Outcome(job, None, point.bpp, point.metrics.get("psnr_rgb"), point.encode_seconds)
+    return Outcome(
+        job,
+        bpp=point.bpp,
+        psnr_db=point.metrics.get("psnr_rgb"),
+        seconds=point.encode_seconds,
+        wall_seconds=time.perf_counter() - start,
+    )
 
 
 def execute(
@@ -84,7 +93,7 @@ def _execute_processes(jobs: Sequence[PointJob], workers: int) -> Iterator[Outco
         workers,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start_worker,
-        initargs=(max(1, (os.cpu_count() or 1) // workers),),
+        initargs=(max(1, num_cores() // workers),),
     )
     futures = {pool.submit(_run_in_worker, job): job for job in jobs}
     try:

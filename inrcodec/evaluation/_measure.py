@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
-import subprocess
 import tempfile
 import time
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from inrcodec._decoder import VideoDecoder
 from inrcodec._encode import encode
-from inrcodec._report import software_versions
+from inrcodec._provenance import commit, num_cores, processor_name, software_versions
 from inrcodec._session import checkpoint_path
 from inrcodec.bitstream import write_atomically
 from inrcodec.errors import CheckpointError
@@ -75,7 +72,7 @@ def _point(
         "preset": job.detail if job.kind == "reference" else job.options.preset,
         "model": None,
         "recipe": None,
-        "device": machine_name(),
+        "device": f"{processor_name()}, {num_cores()} cores",
         "versions": {**software_versions(), "ffmpeg": ffmpeg_version()},
         **coded.facts,
     }
@@ -214,28 +211,3 @@ def remove_leftovers(out: Path) -> None:
         process = folder.name.removeprefix(DECODED_PREFIX).split("-")[0]
         if process.isdecimal() and not Path("/proc", process).exists() and Path("/proc/1").exists():
             shutil.rmtree(folder, ignore_errors=True)
-
-
-@lru_cache(maxsize=1)
-def machine_name() -> str:
-    """Return the processor and its cores."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        models = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
-        name = models[0].split(":", 1)[1].strip() if models else name
-    return f"{name}, {os.cpu_count()} cores"
-
-
-@lru_cache(maxsize=1)
-def commit() -> str | None:
-    """Return the commit that inrcodec runs from, or None where it is installed without git."""
-    root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
-        return None
-    command = ["git", "describe", "--always", "--dirty"]
-    try:
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    except OSError:
-        return None
-    return done.stdout.strip() or None

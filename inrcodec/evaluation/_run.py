@@ -8,7 +8,7 @@ by the next call.
 from __future__ import annotations
 
 import sys
-import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,11 +41,15 @@ class EvalSummary:
 class ProgressLines:
     """One line a point on stderr: which, what came out, how much is left."""
 
-    def __init__(self, total: int, kept: int, *, enabled: bool) -> None:
-        self.total, self.kept, self.enabled = total, kept, enabled
-        self.started, self.done = time.perf_counter(), 0
+    def __init__(
+        self, missing: Sequence[PointJob], *, kept: int, workers: int, enabled: bool
+    ) -> None:
+        self.total, self.kept, self.enabled = len(missing) + kept, kept, enabled
+        self.done, self._workers = 0, workers
+        self._left = list(missing)
+        self._spent: dict[str, list[float]] = defaultdict(list)  # by codec or kind
         if enabled and kept:
-            print(f"{kept} of {total} points are there already", file=sys.stderr)
+            print(f"{kept} of {self.total} points are there already", file=sys.stderr)
 
     def announce(self, job: PointJob) -> None:
         """Say which point is next."""
@@ -55,11 +59,14 @@ class ProgressLines:
     def finish(self, outcome: Outcome) -> None:
         """Say what became of a point."""
         self.done += 1
+        self._left.remove(outcome.job)
+        if not outcome.error:
+            for name in (outcome.job.codec, outcome.job.kind):
+                self._spent[name].append(outcome.wall_seconds)
         if not self.enabled:
             return
-        left = self.total - self.kept - self.done
-        spent = time.perf_counter() - self.started
-        eta = f", about {_duration(spent / self.done * left)} to go" if left else ""
+        seconds = self.seconds_to_go()
+        eta = f", about {_duration(seconds)} to go" if seconds else ""
         if outcome.error:
             text = f"failed: {outcome.error}"
         else:
@@ -67,6 +74,20 @@ class ProgressLines:
             text = f"{outcome.bpp:.4f} bpp{psnr}, encoded in {outcome.seconds:.1f} s"
         number = f"[{self.kept + self.done}/{self.total}]"
         print(f"{number} {outcome.job.title}: {text}{eta}", file=sys.stderr, flush=True)
+
+    def seconds_to_go(self) -> float | None:
+        """Estimate what is left: by other points of the codec, the budget, or points of its kind.
+
+        None while a network is still to come of which none of these is known.
+        """
+        total = 0.0
+        for job in self._left:
+            bound = job.options.time_seconds if job.kind == "inr" else None
+            known = self._spent[job.codec] or ([bound] if bound else self._spent[job.kind])
+            if not known:
+                return None
+            total += sum(known) / len(known)
+        return total / self._workers
 
 
 def evaluate(
@@ -106,7 +127,8 @@ def evaluate(
     missing = [job for job in jobs if not is_done(job.record, job.settings, redo=options.redo)]
     if executor == "local":  # a task of ray may decode on another machine
         remove_leftovers(out)
-    lines = ProgressLines(len(jobs), len(jobs) - len(missing), enabled=progress)
+    kept = len(jobs) - len(missing)
+    lines = ProgressLines(missing, kept=kept, workers=workers, enabled=progress)
     try:
         failures = _measure_all(missing, lines, workers=workers, executor=executor)
     except (Interrupted, KeyboardInterrupt):

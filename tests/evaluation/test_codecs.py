@@ -17,10 +17,11 @@ import pytest
 
 from inrcodec.errors import CodecError
 from inrcodec.evaluation import RawFrames, Reference, prepare_reference, yuv420_to_rgb
+from inrcodec.evaluation._ffmpeg import ffmpeg_path, run_ffmpeg
 from inrcodec.evaluation.codecs import CODECS, CodecPoint, ffmpeg_version, find_codec
-from inrcodec.evaluation.codecs._ffmpeg import ffmpeg_path, part_folder, run_ffmpeg
 from inrcodec.evaluation.codecs._graphs import encode_arguments
 from inrcodec.evaluation.codecs._padding import padded_size, write_padded
+from inrcodec.evaluation.codecs._part_folder import part_folder
 from inrcodec.metrics import psnr_db
 
 NUM_FRAMES = 8

@@ -7,6 +7,7 @@ import os
 import sys
 import types
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import pytest
 from inrcodec._session import checkpoint_path
 from inrcodec.errors import EvaluationError, Interrupted, VideoError
 from inrcodec.evaluation import _measure
-from inrcodec.evaluation._plan import EvalOptions, PointJob
+from inrcodec.evaluation._executors import Outcome
+from inrcodec.evaluation._plan import EvalOptions, PointJob, plan
 from inrcodec.evaluation._points import EvalPoint, load_points
-from inrcodec.evaluation._run import evaluate
+from inrcodec.evaluation._run import ProgressLines, _prepare, evaluate
 
 QUICK = {"metrics": ("psnr_rgb",), "epochs": 1}
 MakePoint = Callable[..., EvalPoint]
@@ -230,3 +232,26 @@ def test_ray_runs_the_points(
 def test_wrong_options_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         options(**changes)
+
+
+def test_time_to_go_knows_that_fits_take_longer(
+    tiny_clip: Path, tmp_path: Path, measured: list[str]
+) -> None:
+    evaluate([tiny_clip], tmp_path, options=options())
+    jobs = [
+        job
+        for source, reference in _prepare([tiny_clip], tmp_path, options())
+        for job in plan(source, reference, tmp_path, options())
+    ]
+    lines = ProgressLines(jobs, kept=0, workers=2, enabled=False)
+    assert lines.seconds_to_go() is None  # nothing is known yet
+    lines.finish(Outcome(jobs[0], wall_seconds=4.0))
+    assert lines.seconds_to_go() is None  # nothing is known of hnerv
+    lines.finish(Outcome(jobs[2], wall_seconds=100.0))
+    assert lines.seconds_to_go() == (4.0 + 100.0) / 2
+    bounded = [
+        replace(job, options=options(epochs=None, time_seconds=60.0)) for job in (jobs[0], jobs[2])
+    ]
+    lines = ProgressLines(bounded, kept=0, workers=1, enabled=False)
+    lines.finish(Outcome(bounded[0], wall_seconds=4.0))
+    assert lines.seconds_to_go() == 60.0

@@ -180,17 +180,6 @@ def test_auxiliary_frames_exist_while_fitting() -> None:
     assert network.auxiliary() == []
 
 
-def test_frames_differ_and_gradients_reach_all_parameters() -> None:
-    network = small()
-    x_hat = network(torch.tensor([0, 3, 6]))
-    assert not torch.equal(x_hat[0], x_hat[1])
-    assert not torch.equal(x_hat[1], x_hat[2])
-    (x_hat * torch.randn_like(x_hat)).sum().backward()
-    for name, parameter in network.decoder.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().max() > 0, name
-
-
 def test_no_gradient_flows_into_the_neighbours() -> None:
     """The aggregated frame teaches the flow; the independent frames' head learns nothing by it."""
     network = small()

@@ -104,6 +104,18 @@ def test_decodes_from_replaced_parameters_without_an_encoder(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", models.names())
+def test_frames_differ_and_gradients_reach_all_parameters(name: str) -> None:
+    network = small(name)
+    x_hat = network(*inputs_of(network, 3))
+    assert not torch.equal(x_hat[0], x_hat[1])
+    assert not torch.equal(x_hat[1], x_hat[2])
+    (x_hat * torch.randn_like(x_hat)).sum().backward()
+    for parameter_name, parameter in network.decoder.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.abs().max() > 0, parameter_name
+
+
+@pytest.mark.parametrize("name", models.names())
 def test_learns_under_autocast_and_channels_last(name: str) -> None:
     network = small(name).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     frames = torch.rand(1, 3, 1, 1).expand(2, 3, HEIGHT, WIDTH)

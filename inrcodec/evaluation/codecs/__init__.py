@@ -5,8 +5,8 @@ point = codec.encode(reference, 30, tune_psnr=True, folder=folder)
 rgb, yuv = codec.decode(point, reference, folder)
 """
 
+from inrcodec.evaluation._ffmpeg import ffmpeg_version
 from inrcodec.evaluation.codecs._codec import CodecPoint, Feed, ReferenceCodec, RgbConversion
-from inrcodec.evaluation.codecs._ffmpeg import ffmpeg_version
 from inrcodec.evaluation.codecs._table import CODECS, find_codec
 
 __all__ = [

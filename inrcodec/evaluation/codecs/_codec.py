@@ -15,26 +15,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from inrcodec.errors import CodecError
+from inrcodec.evaluation._ffmpeg import run_ffmpeg
 from inrcodec.evaluation._reference import RawFrames, Reference
-from inrcodec.evaluation.codecs._ffmpeg import part_folder, run_ffmpeg
 from inrcodec.evaluation.codecs._graphs import (
     decode_arguments,
     encode_arguments,
     null_arguments,
-    plain_arguments,
 )
 from inrcodec.evaluation.codecs._padding import padded_size, write_padded
+from inrcodec.evaluation.codecs._part_folder import part_folder
 
 Feed = Literal["yuv", "rgb"]
-RgbConversion = Literal["auto", "full", "plain"]
+RgbConversion = Literal["auto", "full"]
 """From decoded 4:2:0 to RGB. full: with full chroma handling, from the codec's own bit depth.
-plain: by FFmpeg's defaults, from 8 bits. auto: plain for a stream made from the reference's 4:2:0
-where that is how the reference's RGB comes about, as it is for a source of 8-bit 4:2:0; else full.
+auto: as the reference's RGB came about (`Reference.to_rgb`, from 8 bits) for a stream that was made
+from 4:2:0 of the source's own; else full.
 """
 
 
@@ -143,27 +143,26 @@ class ReferenceCodec:
         names = [f"{point.stream.stem}.{ending}" for ending in ("rgb", "yuv")]
         with part_folder(Path(folder)) as part:
             rgb, yuv = (part / name for name in names)
-            if conversion == "auto":
-                came_plain = point.feed == "yuv" and _rgb_is_plain(reference, part)
-                conversion = "plain" if came_plain else "full"
+            as_read = conversion == "auto" and point.feed == "yuv" and reference.yuv_is_own
             decoding = decode_arguments(
                 point.stream,
                 reference,
                 stream_format=self.stream_format,
-                rgb=rgb,
                 yuv=yuv,
-                plain=conversion == "plain",
+                rgb=None if as_read else rgb,
             )
             run_ffmpeg(decoding, task=task)
-            num_bytes, expected = rgb.stat().st_size, reference.rgb.path.stat().st_size
+            decoded = replace(reference.yuv, path=yuv)
+            num_bytes, expected = yuv.stat().st_size, decoded.num_frames * decoded.frame_bytes
             if num_bytes != expected:
-                raise CodecError(f"{task}: {num_bytes} bytes of RGB, the reference has {expected}")
+                raise CodecError(f"{task}: {num_bytes} bytes of 4:2:0, must be {expected}")
+            if as_read:
+                reference.to_rgb(decoded, rgb)
             for name in names:
                 os.replace(part / name, Path(folder) / name)
-        size = reference.rgb.width, reference.rgb.height, reference.rgb.num_frames
         return (
-            RawFrames(Path(folder) / names[0], "rgb24", *size),
-            RawFrames(Path(folder) / names[1], "yuv420p", *size),
+            replace(reference.rgb, path=Path(folder) / names[0]),
+            replace(reference.yuv, path=Path(folder) / names[1]),
         )
 
     def _settings(self, quality: float, *, preset: str, tune_psnr: bool) -> dict[str, str]:
@@ -188,22 +187,3 @@ class ReferenceCodec:
         if size == (frames.width, frames.height):
             return frames
         return write_padded(frames, folder / "padded", size=size)
-
-
-def _rgb_is_plain(reference: Reference, folder: Path) -> bool:
-    """Whether the reference's RGB is its 4:2:0 by plain conversion: told by three of its frames.
-
-    Three, since every conversion gives the same of a black one.
-    """
-    last = reference.yuv.num_frames - 1
-    yuv, rgb = bytearray(), bytearray()
-    for index in sorted({0, last // 2, last}):
-        planes = reference.yuv.planes(index, index + 1)
-        yuv += b"".join(plane.tobytes() for plane in planes)
-        rgb += (
-            reference.rgb.rgb(index, index + 1).permute(0, 2, 3, 1).contiguous().numpy().tobytes()
-        )
-    paths = folder / "probe.yuv", folder / "probe.rgb"
-    paths[0].write_bytes(yuv)
-    run_ffmpeg(plain_arguments(*paths, reference), task=f"converting {reference.yuv.path}")
-    return paths[1].read_bytes() == rgb

@@ -3,18 +3,15 @@
 To the encoder: its pixel format, limited range, tagged with the reference's matrix. From the
 decoder: 8-bit 4:2:0, rounded to nearest without dither, and RGB.
 
-RGB and 4:2:0 are converted into each other by the reference's matrix in one of two ways:
-- full: as the scores convert (`SWS_FLAGS`), with chroma in the centre both ways, and with a
-  10-bit decoder's frames straight to RGB;
-- plain: by FFmpeg's defaults from 8-bit 4:2:0, which is how the RGB of an 8-bit 4:2:0 source comes
-  about (`inrcodec.video`). Full conversion of such a source's own 4:2:0 gives another RGB: that of
-  Bunny, uncoded, is 43.2 dB from the reference's.
+RGB and 4:2:0 are converted into each other by the reference's matrix as the scores convert
+(`SWS_FLAGS`), with chroma in the centre both ways, and with a 10-bit decoder's frames straight to
+RGB. Where the reference's RGB came about otherwise, `Reference.to_rgb` makes it, not FFmpeg: full
+conversion of Bunny's own 4:2:0, uncoded, is 43.2 dB from the reference's RGB.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,39 +70,32 @@ def null_arguments(stream: Path, *, stream_format: str) -> list[str]:
 
 
 def decode_arguments(
-    stream: Path, reference: Reference, *, stream_format: str, rgb: Path, yuv: Path, plain: bool
+    stream: Path, reference: Reference, *, stream_format: str, yuv: Path, rgb: Path | None
 ) -> list[str]:
-    """FFmpeg's arguments to decode a stream once into an rgb24 and a yuv420p file.
+    """FFmpeg's arguments to decode a stream once into a yuv420p and, if wished, an rgb24 file.
 
     Both are of the reference's size: what was padded is cut off.
     """
     size = reference.rgb.width, reference.rgb.height
     # exact: an odd size is cut to the pixel, its chroma planes to their half rounded up. This comes
     # before the conversion, since swscale stretches chroma to an odd width, in both directions.
-    cut = _decoded(stream, stream_format).filter("crop", *size, 0, 0, exact=1).split()
-    planes = cut[0].filter("scale", flags="accurate_rnd", sws_dither="none")
-    planes = planes.filter("format", "yuv420p").split()
-    images = _plain_rgb(planes[1], reference) if plain else _full_rgb(cut[1], reference)
-    return _arguments(ffmpeg.merge_outputs(_raw_output(images, rgb), _raw_output(planes[0], yuv)))
+    cut = _decoded(stream, stream_format).filter("crop", *size, 0, 0, exact=1)
+    if rgb is None:
+        return _arguments(_raw_output(_eight_bits(cut), yuv))
+    both = cut.split()
+    outputs = _raw_output(_to_rgb(both[1], reference), rgb), _raw_output(_eight_bits(both[0]), yuv)
+    return _arguments(ffmpeg.merge_outputs(*outputs))
 
 
-def plain_arguments(yuv: Path, rgb: Path, reference: Reference) -> list[str]:
-    """FFmpeg's arguments to convert raw frames of the reference's 4:2:0 plainly to RGB."""
-    frames = replace(reference.yuv, path=yuv)
-    return _arguments(_raw_output(_plain_rgb(_raw_input(frames, reference), reference), rgb))
+def _eight_bits(pictures: Any) -> Any:
+    planes = pictures.filter("scale", flags="accurate_rnd", sws_dither="none")
+    return planes.filter("format", "yuv420p")
 
 
-def _full_rgb(pictures: Any, reference: Reference) -> Any:
-    return _to_rgb(pictures, reference, flags=SWS_FLAGS, in_chroma_loc=CHROMA_LOCATION)
-
-
-def _plain_rgb(pictures: Any, reference: Reference) -> Any:
-    return _to_rgb(pictures, reference, flags="bicubic")
-
-
-def _to_rgb(pictures: Any, reference: Reference, **options: str) -> Any:
-    options |= {"in_range": "limited", "in_color_matrix": reference.matrix, "out_range": "full"}
-    return pictures.filter("scale", **options).filter("format", "rgb24")
+def _to_rgb(pictures: Any, reference: Reference) -> Any:
+    source = {"in_range": "limited", "in_color_matrix": reference.matrix}
+    options = {"flags": SWS_FLAGS, "in_chroma_loc": CHROMA_LOCATION, "out_range": "full"}
+    return pictures.filter("scale", **source, **options).filter("format", "rgb24")
 
 
 def _raw_input(frames: RawFrames, reference: Reference) -> Any:
