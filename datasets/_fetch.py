@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 from inrcodec.datasets._catalogue import entry
 from inrcodec.datasets._dataset import Dataset, SevenZip, ZipParts
 from inrcodec.datasets._download import Piece, Progress, download
-from inrcodec.datasets._files import locate, verify
+from inrcodec.datasets._files import locate, size_problem, verify
 from inrcodec.datasets._folders import check_free_space, data_folder
+from inrcodec.datasets._lock import locked
 from inrcodec.datasets._remote_zip import find_member, inflate
 from inrcodec.errors import DatasetError
 
@@ -27,7 +28,8 @@ def fetch(
     """The file of a clip, downloaded when it is not there.
 
     An interrupted download goes on where it stopped when it is asked for again. Beside an unpacked
-    file its SHA-256 is recorded, since the providers publish none.
+    file its SHA-256 is recorded, since the providers publish none. A process waits while another
+    one fetches the same clip.
 
     Args:
         name: of a clip; groups are fetched one clip after the other, see `expand`.
@@ -40,22 +42,31 @@ def fetch(
             for it.
     """
     dataset = entry(name)
-    file = locate([name], root=root).get(name)
-    if file is not None:
-        verify(name, file)
+    if (file := _found(name, root)) is not None:
         return file
-    target = data_folder(root) / dataset.group / dataset.file_name
-    if isinstance(dataset.source, SevenZip):
-        archive = _fetch_7z(dataset, dataset.source, target, progress)
-    elif isinstance(dataset.source, ZipParts):
-        archive = _fetch_zip_member(dataset.source, target, progress)
-    else:
+    if dataset.source is None:
         raise DatasetError(
             f"dataset {name!r} is not downloaded but installed: {dataset.how_to_get}"
         )
-    if not keep_archive:
-        archive.unlink(missing_ok=True)
+    target = data_folder(root) / dataset.group / dataset.file_name
+    _make_folder(target.parent)
+    with locked(target, waiting=_waiting(dataset, progress)):
+        if (file := _found(name, root)) is not None:  # by whom this process has waited for
+            return file
+        if isinstance(dataset.source, SevenZip):
+            archive = _fetch_7z(dataset, dataset.source, target, progress)
+        else:
+            archive = _fetch_zip_member(dataset, dataset.source, target, progress)
+        if not keep_archive:
+            archive.unlink(missing_ok=True)
     return target
+
+
+def _found(name: str, root: str | Path | None) -> Path | None:
+    file = locate([name], root=root).get(name)
+    if file is not None:
+        verify(name, file, root=root)
+    return file
 
 
 def _fetch_7z(dataset: Dataset, source: SevenZip, target: Path, progress: Progress | None) -> Path:
@@ -63,7 +74,7 @@ def _fetch_7z(dataset: Dataset, source: SevenZip, target: Path, progress: Progre
     unpack_7z = _import_unpack_7z(dataset.name)
     if dataset.size_bytes is None:
         raise ValueError(f"{dataset.name}: the size of a clip in a 7z archive must be known")
-    archive = _make_folder(target.parent) / Path(urlsplit(source.url).path).name
+    archive = target.with_name(Path(urlsplit(source.url).path).name)
     piece = Piece(url=source.url)
     if not archive.is_file():
         download(piece, archive, spare_bytes=dataset.size_bytes, progress=progress)
@@ -73,10 +84,14 @@ def _fetch_7z(dataset: Dataset, source: SevenZip, target: Path, progress: Progre
     return archive
 
 
-def _fetch_zip_member(source: ZipParts, target: Path, progress: Progress | None) -> Path:
+def _fetch_zip_member(
+    dataset: Dataset, source: ZipParts, target: Path, progress: Progress | None
+) -> Path:
     """Download a clip's part of a zip file and inflate it; returns that part."""
     member = find_member(source)
-    compressed = _make_folder(target.parent) / f"{target.name}.deflate"
+    if wrong := size_problem(dataset, member.info.file_size, is_raw=True):
+        raise DatasetError(f"{member.url}: {member.info.filename} {wrong}")
+    compressed = target.with_name(f"{target.name}.deflate")
     if not compressed.is_file():
         spare_bytes = member.info.file_size
         download(member.piece(), compressed, spare_bytes=spare_bytes, progress=progress)
@@ -97,12 +112,18 @@ def _import_unpack_7z(name: str) -> Callable[..., None]:
     return unpack_7z
 
 
-def _make_folder(folder: Path) -> Path:
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise DatasetError(f"cannot make the folder {folder}: {exc.strerror}") from exc
-    return folder
+
+
+def _waiting(dataset: Dataset, progress: Progress | None) -> Callable[[], None] | None:
+    if progress is None:
+        return None
+    task = f"wait for another process to fetch {dataset.name}"
+    return lambda: progress(task, 0, dataset.size_bytes or 0)
 
 
 def _unpacking(target: Path, progress: Progress | None) -> Callable[[int, int], None] | None:

@@ -62,5 +62,5 @@ def check_free_space(folder: Path, num_bytes: int) -> None:
     if free < num_bytes:
         raise DatasetError(
             f"{folder}: {num_bytes / 1e9:.2f} GB needed, {free / 1e9:.2f} GB free; "
-            f"set {FOLDER_VARIABLE} to a folder with more room"
+            f"a folder with more room may be named by {FOLDER_VARIABLE} or --root"
         )

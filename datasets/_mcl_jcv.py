@@ -9,7 +9,8 @@ Hugging Face, `uscmcl/MCL-JCV_Dataset`, is some forty zip files with the clips u
 and checksums of the files, so that the number of frames, five seconds of each rate, is not checked,
 and whether the mirror looks the same today: none of this was tried against the real server.
 
-So a clip is looked for under its name with any frame rate, and as `.mp4` too.
+So a clip is looked for under its name with any frame rate or none, and as `.mp4` too; what has more
+in its name, such as `_25_qp_40`, is a coded version. A `.yuv` must be a whole number of frames.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ def _clip(number: int) -> Dataset:
     title = f"videoSRC{number:02d}"
     name = f"mcl-jcv/{title}"
     stem = f"{title}_{_WIDTH}x{_HEIGHT}"
+    any_rate = rf"{stem}(_\d+(\.\d+)?)?"
     return Dataset(
         name=name,
         title=f"{title} of the MCL-JCV dataset",
@@ -44,14 +46,19 @@ def _clip(number: int) -> Dataset:
         sha256=None,
         how_to_get=f"inrcodec datasets {name} --fetch",
         file_name=f"{stem}_{fps}.yuv",
-        other_names=(f"{stem}*.yuv", f"{title}.yuv", f"{stem}*.mp4", f"{title}.mp4"),
+        name_patterns=(
+            rf"{any_rate}\.yuv",
+            rf"{title}\.yuv",
+            rf"{any_rate}\.mp4",
+            rf"{title}\.mp4",
+        ),
         group="mcl-jcv",
         pixel_format="yuv420p",
         fps=Fraction(fps),
         source=ZipParts(
             listing_url=f"https://huggingface.co/api/datasets/{_REPOSITORY}/tree/main",
             files_url=f"https://huggingface.co/datasets/{_REPOSITORY}/resolve/main/",
-            member=f"*{stem}*.yuv",
+            member=rf"(.*/)?{any_rate}\.yuv",
         ),
     )
 

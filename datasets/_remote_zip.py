@@ -9,19 +9,19 @@ from __future__ import annotations
 import functools
 import io
 import json
+import re
 import struct
 import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import quote
 
 from inrcodec.datasets._dataset import ZipParts
 from inrcodec.datasets._download import Piece
 from inrcodec.datasets._http import read_all, read_range
-from inrcodec.datasets._unpacked import UnpackedFile
+from inrcodec.datasets._unpacked import TargetError, UnpackedFile
 from inrcodec.errors import DatasetError
 
 __all__ = ["ZipMember", "find_member", "inflate"]
@@ -90,6 +90,7 @@ def inflate(
 
     Raises:
         DatasetError: they are damaged.
+        TargetError: the target cannot be written; they may be whole.
     """
     deflated = info.compress_type == zipfile.ZIP_DEFLATED
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -107,6 +108,8 @@ def inflate(
             out.write(data)
             if crc != info.CRC:
                 raise DatasetError(f"CRC-32 {crc:08x}, expected {info.CRC:08x}")
+    except TargetError:
+        raise
     except (DatasetError, OSError, zlib.error) as exc:
         advice = "if it is damaged, remove it and fetch it again"
         raise DatasetError(f"{compressed}: cannot be unpacked: {exc}; {advice}") from exc
@@ -132,7 +135,7 @@ def _directory(url: str) -> list[zipfile.ZipInfo]:
 
 
 def _matches(member: ZipMember, pattern: str) -> bool:
-    return fnmatchcase(member.info.filename, pattern)
+    return re.fullmatch(pattern, member.info.filename) is not None
 
 
 class _RemoteFile(io.RawIOBase):

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import py7zr
 from py7zr.io import Py7zIO, WriterFactory
 
-from inrcodec.datasets._unpacked import UnpackedFile
+from inrcodec.datasets._unpacked import TargetError, UnpackedFile
 from inrcodec.errors import DatasetError
 
 __all__ = ["unpack_7z"]
@@ -32,12 +32,15 @@ def unpack_7z(
     Raises:
         DatasetError: the archive is damaged, holds no such file or two of them, or has a member
             that would lie outside the folder it is unpacked in.
+        TargetError: the target cannot be written; the archive may be whole.
     """
     try:
         with py7zr.SevenZipFile(archive) as opened:
             member = _wanted_member(opened, size_bytes)
             with UnpackedFile(target, size_bytes, progress) as file:
                 opened.extract(targets=[member], factory=_Factory(file))
+    except TargetError:
+        raise
     except DatasetError as exc:
         raise DatasetError(f"{archive}: {exc}; {_ADVICE}") from exc
     except Exception as exc:  # py7zr meets damage with a dozen kinds of errors

