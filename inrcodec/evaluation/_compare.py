@@ -1,24 +1,31 @@
 """`inrcodec compare`: any videos or `.inr` files against one reference, scored as in `eval`.
 
-In: paths. Out: one `EvalPoint` a video, so that the report shows them as it shows codecs.
+In: paths. Out: one `EvalPoint` a video, so that the report shows them as it shows codecs. Decoded
+frames of a video lie on disk only while it is scored.
 """
 
 from __future__ import annotations
 
+import tempfile
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from inrcodec._source import source_path
-from inrcodec.bitstream import InrFile
-from inrcodec.errors import EvaluationError
-from inrcodec.evaluation._colour import rgb_to_yuv420
-from inrcodec.evaluation._measure import decode_inr
+from inrcodec.errors import EvaluationError, VideoError
+from inrcodec.evaluation._compared import (
+    ComparedVideo,
+    DecodedVideo,
+    decode_reference,
+    decode_video,
+    look_at,
+)
+from inrcodec.evaluation._cut import Cut, Geometry, cut_to_match
 from inrcodec.evaluation._points import EvalPoint
-from inrcodec.evaluation._reference import RawFrames, Reference, prepare_reference
-from inrcodec.evaluation._scores import score
+from inrcodec.evaluation._raw import RawFrames
+from inrcodec.evaluation._reference import Reference
+from inrcodec.evaluation._scores import check_admitted, check_metrics, needs_planes, score
 from inrcodec.evaluation._snapshots import save_snapshots
 from inrcodec.evaluation._tables import METRIC_LABELS, metrics_of
 
@@ -26,9 +33,6 @@ if TYPE_CHECKING:
     from inrcodec.video import RawVideoFormat
 
 DEFAULT_METRICS = ("psnr_rgb", "psnr_yuv", "ssim", "ms_ssim", "vmaf")
-Cut = dict[str, Any]  # frames, resize and crop of `prepare_reference`
-
-_MATRIX_OF_INR = "bt709"  # of the 4:2:0 made from an `.inr` file that others are scored against
 
 
 def compare(
@@ -50,33 +54,49 @@ def compare(
         reference: what the others are scored against: any source, or an `.inr` file.
         videos: any sources or `.inr` files.
         folder: for decoded frames, and for the snapshots of the report.
-        frames: half-open range of the reference's frames; of another video's too, where it does
-            not have the reference's frames without. So are `resize` and `crop`.
-        resize: (width, height), see `frames`.
-        crop: (width, height), see `frames`.
+        frames: half-open range of the reference's frames; of another video's too, where it has
+            another number of frames than the reference so cut.
+        resize: (width, height), of another video too where its size is another one.
+        crop: (width, height), likewise; before the resize.
         raw: format of raw `.yuv` files.
         metrics: names of scores.
         device: where `.inr` files are decoded.
         snapshots: whether to keep frames for the report, which needs the extra `eval`.
 
+    Warns when the YUV of a video and of the reference is read by two matrices.
+
     Raises:
-        EvaluationError: a video has not the reference's size or number of frames.
+        BitstreamError: an `.inr` file is damaged.
+        EvaluationError: a video has not the reference's size or number of frames, no metric is
+            left for frames of this size, an extra is missing, or the disk is full.
+        ValueError: no metric, or an unknown one.
         VideoError: a video cannot be read.
     """
-    cut: Cut = {"frames": frames, "resize": resize, "crop": crop}
-    against = _open_reference(reference, folder / "reference", cut, raw, device)
-    if snapshots:
-        save_snapshots(against.rgb, folder, against.name, "source")
-    points = []
-    for index, video in enumerate(videos):
-        name = f"video{index}"
-        found = _open_matching(video, against, folder / name, cut, raw, device)
-        per_frame = score(against, found.rgb, found.yuv, metrics=metrics)
-        point = _point(video, against, per_frame, decode_seconds=found.decode_seconds)
+    check_metrics(metrics)
+    cut = Cut(frames, crop, resize)
+    try:
+        source, *others = [look_at(video, raw) for video in (reference, *videos)]
+        width, height = cut.size_of(source.geometry.size, source.source)
+        check_admitted(metrics, width=width, height=height)
+        against = decode_reference(source, folder / "reference", cut=cut, device=device)
+        cuts = [_matching_cut(video, source, against, cut) for video in others]
         if snapshots:
-            kept = save_snapshots(found.rgb, folder, against.name, name)
-            point = replace(point, snapshots=kept)
-        points.append(point)
+            save_snapshots(against.rgb, folder, against.name, "source")
+        points = [
+            _scored(
+                video,
+                part,
+                against=against,
+                folder=folder,
+                stem=f"video{index}",
+                metrics=metrics,
+                device=device,
+                snapshots=snapshots,
+            )
+            for index, (video, part) in enumerate(zip(others, cuts, strict=True))
+        ]
+    except OSError as exc:
+        raise EvaluationError(f"{exc.filename or folder}: {exc.strerror or exc}") from exc
     return _with_unique_names(points, videos)
 
 
@@ -104,119 +124,96 @@ def _mean_text(point: EvalPoint, metric: str) -> str:
     return f"{point.metrics[metric]:.{4 if metric in ('ssim', 'ms_ssim', 'lpips') else 2}f}"
 
 
-@dataclass(frozen=True)
-class _Opened:
-    """A video's frames on disk."""
-
-    rgb: RawFrames
-    yuv: RawFrames | None  # in the reference's matrix, else None
-    decode_seconds: float = 0.0  # of an `.inr` file
-
-
-def _open_reference(
-    video: str | Path, place: Path, cut: Cut, raw: RawVideoFormat | None, device: str
-) -> Reference:
-    if not _is_inr(video):
-        return prepare_reference(video, place, **cut, raw=_raw_of(video, raw))
-    place.mkdir(parents=True, exist_ok=True)
-    rgb, _ = decode_inr(Path(video), place / "reference.rgb", device=device)
-    with InrFile(video) as file:
-        fps = Fraction(file.header.average_fps)
-    yuv = rgb_to_yuv420(rgb, place / "reference.yuv", matrix=_MATRIX_OF_INR)
-    name = Path(video).stem
-    return Reference(name, rgb, yuv, fps, _MATRIX_OF_INR, f"{name}, {_words(rgb)}")
-
-
-def _open_matching(
-    video: str | Path,
-    against: Reference,
-    place: Path,
+def _scored(
+    video: ComparedVideo,
     cut: Cut,
-    raw: RawVideoFormat | None,
-    device: str,
-) -> _Opened:
-    """Open a video as it is, or cut like the reference where only that makes them match."""
-    wanted = _geometry(against.rgb)
-    found = _open_video(video, against, place, dict.fromkeys(cut), raw, device)
-    if _geometry(found.rgb) != wanted and any(cut.values()) and not _is_inr(video):
-        found = _open_video(video, against, place, cut, raw, device)
-    if _geometry(found.rgb) != wanted:
-        raise EvaluationError(
-            f"{video} has {_words(found.rgb)}, the reference {_words(against.rgb)}; "
-            "--frames, --crop and --resize cut the reference"
-        )
-    return found
-
-
-def _open_video(
-    video: str | Path,
-    against: Reference,
-    place: Path,
-    cut: Cut,
-    raw: RawVideoFormat | None,
-    device: str,
-) -> _Opened:
-    if not _is_inr(video):
-        found = prepare_reference(video, place, **cut, raw=_raw_of(video, raw))
-        return _Opened(found.rgb, found.yuv if found.matrix == against.matrix else None)
-    place.mkdir(parents=True, exist_ok=True)
-    rgb, seconds = decode_inr(Path(video), place / "decoded.rgb", device=device)
-    return _Opened(rgb, None, seconds)
-
-
-def _raw_of(video: str | Path, raw: RawVideoFormat | None) -> RawVideoFormat | None:
-    return raw if str(video).lower().endswith(".yuv") else None
-
-
-def _point(
-    video: str | Path,
-    against: Reference,
-    per_frame: dict[str, list[float]],
     *,
-    decode_seconds: float,
+    against: Reference,
+    folder: Path,
+    stem: str,
+    metrics: Sequence[str],
+    device: str,
+    snapshots: bool,
 ) -> EvalPoint:
-    size = against.rgb
-    num_bytes = video_bytes(video)
-    return EvalPoint(
-        clip=against.name,
-        label=against.label,
-        width=size.width,
-        height=size.height,
-        frames=size.num_frames,
-        fps=float(against.fps),
-        codec=Path(video).name,
-        kind="inr" if _is_inr(video) else "reference",
-        preset=None,
-        model=None,
-        recipe=None,
-        quality=0.0,
-        bytes=num_bytes,
-        bpp=8 * num_bytes / (size.num_frames * size.width * size.height),
-        encode_seconds=0.0,
-        decode_seconds=decode_seconds,
-        metrics={name: sum(values) / len(values) for name, values in per_frame.items()},
-        per_frame=per_frame,
-        stream=str(video),
+    with tempfile.TemporaryDirectory(prefix=".decoded-", dir=folder) as place:
+        planes_in = against.matrix if needs_planes(metrics) else None
+        found = decode_video(video, Path(place), cut=cut, planes_in=planes_in, device=device)
+        if (decoded := _geometry(found.rgb)) != (wanted := _geometry(against.rgb)):
+            raise _mismatch(video, decoded, wanted)
+        per_frame = score(against, found.rgb, found.yuv, metrics=metrics)
+        kept = save_snapshots(found.rgb, folder, against.name, stem) if snapshots else {}
+    point = _point(video, cut, found=found, against=against, per_frame=per_frame)
+    return replace(point, snapshots=kept)
+
+
+def _matching_cut(video: ComparedVideo, source: ComparedVideo, against: Reference, cut: Cut) -> Cut:
+    """Return what is cut of a video, before its first frame is decoded.
+
+    Raises:
+        EvaluationError: it cannot come out as the reference is.
+    """
+    wanted = _geometry(against.rgb)
+    part = cut_to_match(cut, video.geometry, wanted)
+    try:
+        expected = part.geometry_of(video.geometry, video.source)
+    except VideoError as exc:
+        raise _mismatch(video, video.geometry, wanted) from exc
+    is_other = expected != wanted if video.is_count_exact else expected.size != wanted.size
+    if is_other:
+        raise _mismatch(video, video.geometry, wanted)
+    if None not in (video.matrix, source.matrix) and video.matrix != source.matrix:
+        warnings.warn(
+            f"{video.source}: its colours are read by {video.matrix}, the reference's by "
+            f"{source.matrix}; where a tag is wrong or missing, the scores are too low",
+            stacklevel=3,
+        )
+    return part
+
+
+def _mismatch(video: ComparedVideo, found: Geometry, wanted: Geometry) -> EvaluationError:
+    return EvaluationError(
+        f"{video.source} has {found}, the reference {wanted}; --frames cuts a video whose number "
+        "of frames is another one, --crop and --resize one of another size"
     )
 
 
-def video_bytes(video: str | Path) -> int:
-    """Return the bytes of a video without its audio: of the video packets, where there are any."""
-    path = Path(source_path(video))
-    if _is_inr(path):
-        with InrFile(path) as file:
-            return file.num_bytes - file.audio_bytes
-    if not path.is_file() or path.suffix.lower() in (".yuv", ".y4m"):
-        files = [path] if path.is_file() else path.iterdir() if path.is_dir() else []
-        return sum(f.stat().st_size for f in files) or 1
-    import av
+def _geometry(frames: RawFrames) -> Geometry:
+    return Geometry(frames.width, frames.height, frames.num_frames)
 
-    try:
-        with av.open(str(path)) as container:
-            packets = container.demux(container.streams.video[0])
-            return sum(packet.size for packet in packets) or 1
-    except (av.FFmpegError, IndexError):
-        return path.stat().st_size
+
+def _point(
+    video: ComparedVideo,
+    cut: Cut,
+    *,
+    found: DecodedVideo,
+    against: Reference,
+    per_frame: dict[str, list[float]],
+) -> EvalPoint:
+    frames = against.rgb
+    whole = video.geometry
+    # Decoded to its end, a video has the frames that were decoded.
+    num_frames = found.rgb.num_frames if cut.frames is None else whole.num_frames
+    return EvalPoint(
+        clip=against.name,
+        label=against.label,
+        width=frames.width,
+        height=frames.height,
+        frames=frames.num_frames,
+        fps=float(against.fps),
+        codec=Path(video.source).name,
+        kind="inr" if video.is_inr else "reference",
+        preset=None,
+        model=None,
+        recipe=None,
+        quality=None,
+        bytes=video.num_bytes,
+        bpp=8 * video.num_bytes / (num_frames * whole.width * whole.height),
+        encode_seconds=None,
+        decode_seconds=found.decode_seconds,
+        metrics={name: sum(values) / len(values) for name, values in per_frame.items()},
+        per_frame=per_frame,
+        stream=video.source,
+    )
 
 
 def _with_unique_names(points: list[EvalPoint], videos: Sequence[str | Path]) -> list[EvalPoint]:
@@ -226,15 +223,3 @@ def _with_unique_names(points: list[EvalPoint], videos: Sequence[str | Path]) ->
         replace(p, codec=str(video)) if names.count(p.codec) > 1 else p
         for p, video in zip(points, videos, strict=True)
     ]
-
-
-def _is_inr(video: str | Path) -> bool:
-    return str(video).lower().endswith(".inr")
-
-
-def _geometry(frames: RawFrames) -> tuple[int, int, int]:
-    return frames.width, frames.height, frames.num_frames
-
-
-def _words(frames: RawFrames) -> str:
-    return f"{frames.num_frames} frames of {frames.width}x{frames.height}"

@@ -61,7 +61,7 @@ def run_job(job: PointJob, *, progress: bool = False) -> Outcome:
         job,
         bpp=point.bpp,
         psnr_db=point.metrics.get("psnr_rgb"),
-        seconds=point.encode_seconds,
+        seconds=point.encode_seconds or 0.0,
         wall_seconds=time.perf_counter() - start,
     )
 

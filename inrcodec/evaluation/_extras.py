@@ -1,4 +1,4 @@
-"""Packages that only the evaluation's pictures need, and what to say where they are missing."""
+"""Packages that only some of the evaluation needs, and what to say where they are missing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import importlib.util
 
 from inrcodec.errors import EvaluationError
 
-_PACKAGES = {"eval": ("matplotlib", "PIL", "plotly"), "ray": ("ray",)}
+_PACKAGES = {
+    "eval": ("matplotlib", "PIL", "plotly"),
+    "lpips": ("lpips",),
+    "ray": ("ray",),
+}
 
 
 def require_extra(extra: str, purpose: str) -> None:

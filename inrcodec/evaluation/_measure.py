@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inrcodec._decoder import VideoDecoder
 from inrcodec._encode import encode
 from inrcodec._provenance import commit, num_cores, processor_name, software_versions
 from inrcodec._session import checkpoint_path
 from inrcodec.bitstream import write_atomically
 from inrcodec.errors import CheckpointError
+from inrcodec.evaluation._decode_inr import decode_inr
 from inrcodec.evaluation._plan import PointJob
 from inrcodec.evaluation._points import EvalPoint, clip_folder
 from inrcodec.evaluation._reference import RawFrames
@@ -29,7 +29,6 @@ from inrcodec.evaluation._snapshots import save_snapshots
 from inrcodec.evaluation.codecs import CODECS, ffmpeg_version
 
 DECODED_PREFIX = ".decoded-"  # then the process, of folders that do not outlive their point
-_DECODED_AT_ONCE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,21 +187,6 @@ def _encode(job: PointJob, stream: Path, *, progress: bool) -> dict[str, Any]:
         resume=True,
         progress=progress,
     ).to_dict()
-
-
-def decode_inr(path: Path, out: Path, *, device: str) -> tuple[RawFrames, float]:
-    """Decode an `.inr` file to raw RGB; returns the frames and the seconds without the writing."""
-    with out.open("wb") as file:
-        start = time.perf_counter()
-        with VideoDecoder(path, device=device) as decoder:
-            seconds = time.perf_counter() - start
-            for first in range(0, len(decoder), _DECODED_AT_ONCE):
-                start = time.perf_counter()
-                frames = decoder[first : first + _DECODED_AT_ONCE].cpu()
-                seconds += time.perf_counter() - start
-                file.write(frames.permute(0, 2, 3, 1).contiguous().numpy().tobytes())
-            video = decoder.metadata
-    return RawFrames(out, "rgb24", video.width, video.height, video.num_frames), seconds
 
 
 def remove_leftovers(out: Path) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from inrcodec import models
 from inrcodec._presets import preset as preset_named
 from inrcodec.evaluation._points import point_path, point_stem
+from inrcodec.evaluation._scores import check_metrics
 from inrcodec.fitting import recipe_epochs, resolve_device
 
 if TYPE_CHECKING:
@@ -29,7 +30,12 @@ _CHUNK_BYTES = 1 << 24
 
 @dataclass(frozen=True, kw_only=True)
 class EvalOptions:
-    """What is measured, of every source alike."""
+    """What is measured, of every source alike.
+
+    Raises:
+        EvaluationError: a metric needs an extra that is not installed.
+        ValueError: an unknown codec or metric, or options that exclude each other.
+    """
 
     codecs: tuple[str, ...]
     bpps: tuple[float, ...] | None = None  # of ours; None: chosen by the clip
@@ -59,6 +65,7 @@ class EvalOptions:
         for option, named in (("qualities", self.qualities), ("presets", self.presets)):
             if ours := [name for name in named if kind_of(name) == "inr"]:
                 raise ValueError(f"{option} are for reference codecs, {ours[0]} is a network")
+        check_metrics(self.metrics)
 
 
 @dataclass(frozen=True, kw_only=True)

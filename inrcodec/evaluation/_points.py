@@ -37,11 +37,11 @@ class EvalPoint:
     preset: str | None
     model: str | None
     recipe: str | None
-    quality: float  # CRF or QP; of ours, the bpp wished
+    quality: float | None  # CRF or QP; of ours, the bpp wished; None of what others coded
     bytes: int
     bpp: float
-    encode_seconds: float
-    decode_seconds: float
+    encode_seconds: float | None  # None where it was not measured
+    decode_seconds: float | None
     metrics: dict[str, float]  # means over the frames
     per_frame: dict[str, list[float]]
     parameters: int | None = None  # stored values

@@ -7,7 +7,7 @@ the memory of the frames asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,3 +143,17 @@ def writing(path: Path) -> Iterator[BinaryIO]:
         raise EvaluationError(f"{path}: cannot be written: {exc.strerror}") from exc
     finally:
         part.discard()
+
+
+def write_frames(path: Path, frames: Iterable[bytes]) -> int:
+    """Write frames one after another and return how many there were.
+
+    Raises:
+        EvaluationError: the file cannot be written.
+    """
+    num_frames = 0
+    with writing(path) as file:
+        for frame in frames:
+            file.write(frame)
+            num_frames += 1
+    return num_frames

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,9 +17,9 @@ from typing import Any
 from inrcodec._source import raw_format, source_path
 from inrcodec.errors import EvaluationError
 from inrcodec.evaluation._colour import rgb_to_yuv420, yuv420_to_rgb
-from inrcodec.evaluation._raw import RawFrames, writing
+from inrcodec.evaluation._raw import RawFrames, write_frames
 from inrcodec.evaluation._reader_colour import reader_rgb_to_yuv420, yuv420_to_reader_rgb
-from inrcodec.video import RawVideoFormat, VideoReader
+from inrcodec.video import RawVideoFormat, VideoMetadata, VideoReader
 from inrcodec.video._images import is_pattern
 
 __all__ = ["RawFrames", "Reference", "prepare_reference"]
@@ -28,8 +27,8 @@ __all__ = ["RawFrames", "Reference", "prepare_reference"]
 _LAYOUT = 1  # of reference.json and the files beside it; others are made anew
 # H.273 code points. The reader takes an untagged source for BT.601, as FFmpeg does; RGB sources
 # become BT.709, as in VideoWriter's containers.
+MATRIX_OF_RGB = "bt709"
 _MATRIX_NAMES = {1: "bt709", 2: "bt601", 5: "bt601", 6: "bt601", 9: "bt2020"}
-_MATRIX_OF_RGB = "bt709"
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,44 @@ def prepare_reference(
     if kept is not None:
         return kept
     with VideoReader(path, frames=frames, resize=resize, crop=crop, raw=raw) as reader:
-        return _write(reader, folder, name=_name(source), frames=frames, made_from=made_from)
+        return _write(reader, folder, name=clip_name(source), frames=frames, made_from=made_from)
+
+
+def write_rgb(reader: VideoReader, path: Path) -> RawFrames:
+    """Write the frames that a reader delivers, as rgb24.
+
+    Raises:
+        VideoError: the source cannot be read.
+        EvaluationError: the file cannot be written.
+    """
+    pictures = (frame.rgb.permute(1, 2, 0).contiguous().numpy().tobytes() for frame in reader)
+    num_frames = write_frames(path, pictures)
+    return RawFrames(path, "rgb24", reader.metadata.width, reader.metadata.height, num_frames)
+
+
+def matrix_name(metadata: VideoMetadata) -> str | None:
+    """Return the matrix that a source's YUV is read by, None where it is another one, or RGB."""
+    return _MATRIX_NAMES.get(metadata.color.matrix)
+
+
+def clip_name(source: str | Path) -> str:
+    """Return what a source is called: a dataset's name, a file's stem, or a folder's name."""
+    if source_path(source) is not source:  # a dataset's, such as uvg/beauty
+        return str(source).replace("/", "-")
+    path = Path(source)
+    if path.is_dir():
+        return path.resolve().name
+    return path.parent.resolve().name if is_pattern(str(source)) else path.stem
+
+
+def clip_label(name: str, frames: RawFrames, *, start: int) -> str:
+    """Return a clip's name with its size and frames, for people.
+
+    >>> clip_label("bunny", RawFrames(Path("a"), "rgb24", 640, 360, 32), start=0)
+    'bunny 640x360, frames 0:32'
+    """
+    geometry = f"{frames.width}x{frames.height}"
+    return f"{name} {geometry}, frames {start}:{start + frames.num_frames}"
 
 
 def _write(
@@ -106,20 +142,20 @@ def _write(
     _json_path(folder).unlink(missing_ok=True)  # it is only there beside what it describes
     metadata = reader.metadata
     size = metadata.width, metadata.height
-    rgb_path, yuv_path = folder / "reference.rgb", folder / "reference.yuv"
-    pictures = (frame.rgb.permute(1, 2, 0).contiguous().numpy().tobytes() for frame in reader)
-    rgb = RawFrames(rgb_path, "rgb24", *size, _write_frames(rgb_path, pictures))
-    is_own = reader.has_own_420 and metadata.color.matrix in _MATRIX_NAMES
-    matrix = _MATRIX_NAMES.get(metadata.color.matrix, _MATRIX_OF_RGB)
+    yuv_path = folder / "reference.yuv"
+    rgb = write_rgb(reader, folder / "reference.rgb")
+    own_matrix = matrix_name(metadata)
+    is_own = reader.has_own_420 and own_matrix is not None
+    matrix = own_matrix or MATRIX_OF_RGB
     if is_own:
-        _write_frames(yuv_path, reader.own_420())
+        write_frames(yuv_path, reader.own_420())
     else:
         rgb_to_yuv420(rgb, yuv_path, matrix=matrix)
     start = 0 if frames is None else frames[0]
     record = {
         "made_from": made_from,
         "name": name,
-        "label": f"{name} {size[0]}x{size[1]}, frames {start}:{start + rgb.num_frames}",
+        "label": clip_label(name, rgb, start=start),
         "width": size[0],
         "height": size[1],
         "num_frames": rgb.num_frames,
@@ -127,19 +163,10 @@ def _write(
         "matrix": matrix,
         "yuv_is_own": is_own,
     }
-    _write_frames(_json_path(folder), [json.dumps(record, indent=1).encode()])
+    write_frames(_json_path(folder), [json.dumps(record, indent=1).encode()])
     reference = _reference(folder, record)
     reference.yuv.check()
     return reference
-
-
-def _write_frames(path: Path, frames: Iterable[bytes]) -> int:
-    num_frames = 0
-    with writing(path) as file:
-        for frame in frames:
-            file.write(frame)
-            num_frames += 1
-    return num_frames
 
 
 def _kept(folder: Path, made_from: dict[str, Any]) -> Reference | None:
@@ -191,12 +218,3 @@ def _state(path: str | Path) -> dict[str, Any] | None:
         "bytes": sum(state.st_size for state in states),
         "mtime_ns": max((state.st_mtime_ns for state in states), default=0),
     }
-
-
-def _name(source: str | Path) -> str:
-    if source_path(source) is not source:  # a dataset's, such as uvg/beauty
-        return str(source).replace("/", "-")
-    path = Path(source)
-    if path.is_dir():
-        return path.resolve().name
-    return path.parent.resolve().name if is_pattern(str(source)) else path.stem

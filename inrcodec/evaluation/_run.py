@@ -21,6 +21,7 @@ from inrcodec.evaluation._measure import remove_leftovers
 from inrcodec.evaluation._plan import EvalOptions, PointJob, plan
 from inrcodec.evaluation._points import clip_folder, is_done
 from inrcodec.evaluation._reference import prepare_reference
+from inrcodec.evaluation._scores import check_admitted
 from inrcodec.evaluation._snapshots import save_snapshots
 
 if TYPE_CHECKING:
@@ -111,7 +112,8 @@ def evaluate(
         progress: one line a point on stderr.
 
     Raises:
-        EvaluationError: a record is of other settings, or an extra is missing.
+        EvaluationError: a record is of other settings, an extra is missing, or a clip is too small
+            for every metric.
         VideoError: a source cannot be read.
         ValueError: an unknown codec, or an option out of its range.
         Interrupted: Ctrl-C, after the running fit's checkpoint was saved.
@@ -174,6 +176,8 @@ def _prepare(
             crop=options.crop,
             raw=options.raw,
         )
+        size = {"width": reference.rgb.width, "height": reference.rgb.height}
+        check_admitted(options.metrics, **size)
         if reference.name in (other.name for _, other in prepared):
             raise ValueError(f"{source}: another source has the name {reference.name} too")
         save_snapshots(reference.rgb, out, reference.name, "source")

@@ -17,17 +17,50 @@ import torch
 from torch import Tensor
 
 from inrcodec.errors import EvaluationError
+from inrcodec.evaluation._extras import require_extra
 from inrcodec.evaluation._filters import YUV_WEIGHTS, vmaf, xpsnr
 from inrcodec.evaluation._raw import RawFrames
 from inrcodec.evaluation._reference import Reference
-from inrcodec.metrics import ms_ssim, psnr_db
+from inrcodec.metrics import MS_SSIM_MIN_SIDE, ms_ssim, psnr_db
 
 METRICS = ("psnr_rgb", "psnr_y", "psnr_yuv", "ssim", "ms_ssim", "vmaf", "xpsnr", "lpips")
 
 SSIM_MIN_SIDE = 11  # pixels of SSIM's window
 
+_MIN_SIDES = {"ssim": SSIM_MIN_SIDE, "ms_ssim": MS_SSIM_MIN_SIDE}  # pixels
 _RGB_METRICS = ("psnr_rgb", "ssim", "ms_ssim", "lpips")
 _FrameMetric = Callable[[Tensor, Tensor], Tensor | None]  # decoded, source -> (n,) float64
+
+
+def check_metrics(metrics: Sequence[str]) -> None:
+    """Check names of metrics, before any work is done for them.
+
+    Raises:
+        ValueError: none, or an unknown one.
+        EvaluationError: one needs an extra that is not installed.
+    """
+    _check_names(metrics)
+    if "lpips" in metrics:
+        require_extra("lpips", "the metric lpips")
+
+
+def check_admitted(metrics: Sequence[str], *, width: int, height: int) -> None:
+    """Check that frames of this size admit one of the metrics at least.
+
+    Raises:
+        EvaluationError: they admit none.
+    """
+    if any(min(width, height) >= _MIN_SIDES.get(name, 1) for name in metrics):
+        return
+    needs = ", ".join(f"{name} needs {_MIN_SIDES[name]}" for name in metrics)
+    raise EvaluationError(
+        f"frames of {width}x{height} admit no metric asked for: {needs} pixels a side"
+    )
+
+
+def needs_planes(metrics: Sequence[str]) -> bool:
+    """Whether one of the metrics is taken on 4:2:0."""
+    return any(name not in _RGB_METRICS for name in metrics)
 
 
 def score(
@@ -51,16 +84,15 @@ def score(
         size do not admit: `ms_ssim` under 161 pixels a side, `ssim` under 11.
 
     Raises:
-        EvaluationError: the geometries differ, a file is cut off, FFmpeg fails, or `lpips` is asked
-            for and its extra is not installed.
-        ValueError: an unknown metric, or neither `rgb` nor `yuv`.
+        EvaluationError: the geometries differ, a file is cut off, FFmpeg fails, frames of this size
+            admit no metric at all, or `lpips` is asked for and its extra is not installed.
+        ValueError: no metric, an unknown one, or neither `rgb` nor `yuv`.
     """
-    unknown = [name for name in metrics if name not in METRICS]
-    if unknown:
-        raise ValueError(f"unknown metric {unknown[0]!r}, known: {', '.join(METRICS)}")
+    _check_names(metrics)
     given = rgb or yuv
     if given is None:
         raise ValueError("neither RGB nor 4:2:0 frames to score")
+    check_admitted(metrics, width=given.width, height=given.height)
     found: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory(prefix=".scores-", dir=given.path.parent) as folder:
         on_rgb = [name for name in metrics if name in _RGB_METRICS]
@@ -94,6 +126,14 @@ def ssim(decoded: Tensor, source: Tensor) -> Tensor | None:
     )
     values = [of_frame(x.numpy(), y.numpy()) for x, y in zip(source, decoded, strict=True)]
     return torch.tensor(values, dtype=torch.float64)
+
+
+def _check_names(metrics: Sequence[str]) -> None:
+    if not metrics:
+        raise ValueError(f"no metric, known: {', '.join(METRICS)}")
+    unknown = [name for name in metrics if name not in METRICS]
+    if unknown:
+        raise ValueError(f"unknown metric {unknown[0]!r}, known: {', '.join(METRICS)}")
 
 
 def _rgb_scores(

@@ -60,7 +60,7 @@ def compressai_json(series: str, points: Sequence[EvalPoint]) -> str:
     """Return a curve as `compressai.utils.plot` reads it; MS-SSIM on its own scale, not in dB."""
     common = [name for name in metrics_of(points) if all(name in p.metrics for p in points)]
     first = points[0]
-    results: dict[str, list[float]] = {
+    results: dict[str, list[float | None]] = {
         "bpp": [p.bpp for p in points],
         **{_COMPRESSAI_NAMES.get(m, m): [p.metrics[m] for p in points] for m in common},
         "encoding_time": [p.encode_seconds for p in points],

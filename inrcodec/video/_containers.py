@@ -17,7 +17,7 @@ from av.video.frame import VideoFrame as AvFrame
 from av.video.stream import VideoStream
 
 from inrcodec.errors import VideoError
-from inrcodec.video._types import RawVideoFormat
+from inrcodec.video._types import CodedSize, RawVideoFormat
 
 
 def open_container(source: str, *, raw: RawVideoFormat | None = None) -> InputContainer:
@@ -104,6 +104,24 @@ class ContainerSource:
                 reason = getattr(exc, "strerror", None) or exc
                 raise VideoError(f"{self.frame_name(index)}: cannot be decoded: {reason}") from exc
             self._warn_if_cut_off(stream, num_packets, end)
+
+    def coded_size(self) -> CodedSize:
+        """Return the bytes of the stream's packets, and how many of them are shown.
+
+        Raises:
+            VideoError: the file is damaged so that its packets cannot be told apart.
+        """
+        num_bytes = num_frames = 0
+        with open_container(self.name, raw=self._raw) as container:
+            try:
+                for packet in container.demux(_video_stream(container, self.name)):
+                    num_bytes += packet.size
+                    # An edit list may keep packets that are only decoded.
+                    num_frames += packet.size > 0 and not packet.is_discard
+            except (av.FFmpegError, OSError) as exc:
+                reason = getattr(exc, "strerror", None) or exc
+                raise VideoError(f"{self.name}: cannot be read: {reason}") from exc
+        return CodedSize(num_bytes, num_frames, is_exact=self.is_count_exact)
 
     def _warn_if_cut_off(self, stream: VideoStream, num_packets: int, end: Fraction) -> None:
         missing = None

@@ -12,6 +12,7 @@ import av
 from av.video.frame import VideoFrame as AvFrame
 
 from inrcodec.errors import VideoError
+from inrcodec.video._types import CodedSize
 
 DEFAULT_FPS = Fraction(25)
 IMAGE_ENDINGS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -49,6 +50,18 @@ class ImageSource:
             frame.pts, frame.time_base = index, self.time_base
             frame.duration = 1
             yield frame
+
+    def coded_size(self) -> CodedSize:
+        """Return the bytes of the images.
+
+        Raises:
+            VideoError: one is gone.
+        """
+        try:
+            num_bytes = sum(path.stat().st_size for path in self.paths)
+        except OSError as exc:
+            raise VideoError(f"{exc.filename}: {exc.strerror}") from exc
+        return CodedSize(num_bytes, len(self.paths), is_exact=True)
 
     def frame_name(self, index: int) -> str:
         """Return what an error should call frame `index`."""

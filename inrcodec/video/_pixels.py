@@ -1,4 +1,4 @@
-"""Pixels: FFmpeg frames to RGB and back, upright turns, centre crop and resize.
+"""Pixels: FFmpeg frames to RGB and back, upright turns and resize.
 
 To RGB, the numbers are FFmpeg's own defaults, so that 8-bit 4:2:0 gives, value for value, what
 `ffmpeg -i clip -pix_fmt rgb24 -f rawvideo -` gives (the baselines of the INR literature were made
@@ -77,6 +77,11 @@ def check_colors(tags: ColorTags, source: str) -> None:
         )
 
 
+def is_read_accurately(pixel_format: str) -> bool:
+    """Whether `to_rgb` takes swscale's accurate path for a YUV format."""
+    return pixel_format not in _FAST_FORMATS
+
+
 def to_rgb(frame: AvFrame, *, where: str) -> RGBImage:
     """Convert a decoded frame to `(H, W, 3)` uint8 RGB by its own matrix and range.
 
@@ -91,8 +96,8 @@ def to_rgb(frame: AvFrame, *, where: str) -> RGBImage:
         deep = bit_depth_of(frame) > 8
         if deep and (frame.format.is_rgb or frame.format.name.startswith("gray")):
             return _round_to_8_bits(_reformat(frame, "rgb48le", _ACCURATE))
-        fast = frame.format.name in _FAST_FORMATS
-        return _reformat(frame, "rgb24", _FAST if fast else _ACCURATE)
+        accurate = is_read_accurately(frame.format.name)
+        return _reformat(frame, "rgb24", _ACCURATE if accurate else _FAST)
     except (av.FFmpegError, ValueError) as exc:
         raise VideoError(f"{where}: pixel format {frame.format.name} has no RGB: {exc}") from exc
 
@@ -167,32 +172,6 @@ class Orientation:
         upright = image.transpose(1, 0, 2) if self.transposed else image
         upright = upright[:, ::-1] if self.mirror_x else upright
         return upright[::-1] if self.mirror_y else upright
-
-
-def center_crop(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Cut `(width, height)` out of the middle of `(3, H, W)`; an odd remainder goes right, down."""
-    width, height = size
-    left, top = crop_corner((image.shape[2], image.shape[1]), size)
-    return image[:, top : top + height, left : left + width]
-
-
-def crop_corner(size: tuple[int, int], crop: tuple[int, int] | None) -> tuple[int, int]:
-    """Return (left, top) of a central crop of `(width, height)`, (0, 0) without a crop."""
-    width, height = crop or size
-    return (size[0] - width) // 2, (size[1] - height) // 2
-
-
-def crop_planes(frame: AvFrame, crop: tuple[int, int] | None) -> bytes:
-    """Return the planes of an 8-bit 4:2:0 frame, cut at an even corner, without row padding."""
-    width, height = crop or (frame.width, frame.height)
-    corner = crop_corner((frame.width, frame.height), crop)
-    planes = []
-    for plane, step in zip(frame.planes, (1, 2, 2), strict=True):
-        left, top = corner[0] // step, corner[1] // step
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
-        cut = rows[top : top - (-height // step), left : left - (-width // step)]
-        planes.append(cut.tobytes())
-    return b"".join(planes)
 
 
 def resize(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:

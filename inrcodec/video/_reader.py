@@ -14,21 +14,25 @@ from av.video.frame import VideoFrame as AvFrame
 
 from inrcodec.errors import VideoError
 from inrcodec.video._containers import ContainerSource
+from inrcodec.video._cut import (
+    center_crop,
+    check_end,
+    checked_crop,
+    checked_range,
+    checked_resize,
+    crop_corner,
+    crop_planes,
+)
 from inrcodec.video._images import ImageSource, is_pattern
 from inrcodec.video._pixels import (
     Orientation,
     bit_depth_of,
-    center_crop,
     check_colors,
     color_tags_of,
-    crop_corner,
-    crop_planes,
     resize,
     to_rgb,
 )
-from inrcodec.video._types import RawVideoFormat, VideoFrame, VideoMetadata
-
-MAX_SIDE = 32768  # pixels
+from inrcodec.video._types import CodedSize, RawVideoFormat, VideoFrame, VideoMetadata
 
 
 class VideoReader:
@@ -65,10 +69,10 @@ class VideoReader:
         fps: Fraction | None = None,
     ) -> None:
         self._source = _open_source(str(source), raw=raw, fps=fps)
-        self._start, self._stop = _checked_range(frames, str(source))
+        self._range = checked_range(frames, str(source))
         self._crop, self._resize = crop, resize
         if self._source.is_count_exact and self._source.num_frames is not None:
-            self._check_end(self._source.num_frames)
+            check_end(self._range, self._source.num_frames, self._source.name)
         self._first = _first_frame(self._source)
         self.metadata = self._describe(self._first)
 
@@ -103,17 +107,12 @@ class VideoReader:
         That is planar YUV of limited range, upright as it is, not resized, and cropped, if at all,
         along even columns and rows, so that chroma is cut where luma is.
         """
-        first = self._first
-        size = first.width, first.height
-        crop = self._crop or size
-        cuts = (*size, *crop, *crop_corner(size, crop))
-        return (
-            first.format.name == "yuv420p"
-            and not self.metadata.color.full_range
-            and Orientation(first, source=self._source.name).is_upright
-            and self._resize in (None, crop)
-            and (crop == size or all(cut % 2 == 0 for cut in cuts))
-        )
+        return self._keeps_420("yuv420p")
+
+    @property
+    def has_rounded_420(self) -> bool:
+        """Whether they are 4:2:0 of 10 or 12 bits there, likewise: `own_420` rounds them to 8."""
+        return self._keeps_420("yuv420p10le", "yuv420p12le")
 
     def own_420(self) -> Iterator[bytes]:
         """Yield the source's own samples of the frames asked for, without a conversion.
@@ -122,10 +121,10 @@ class VideoReader:
         cut as the RGB frames are.
 
         Raises:
-            ValueError: `has_own_420` is false.
+            ValueError: neither `has_own_420` nor `has_rounded_420`.
             VideoError: as while reading RGB, or a frame is of another format.
         """
-        if not self.has_own_420:
+        if not (self.has_own_420 or self.has_rounded_420):
             raise ValueError(f"{self._source.name}: has no 4:2:0 of its own for these frames")
         for index, frame, _, _ in self._asked_for():
             where = self._source.frame_name(index)
@@ -137,17 +136,39 @@ class VideoReader:
                 )
             yield crop_planes(frame, self._crop)
 
+    def coded_size(self) -> CodedSize:
+        """Return bytes and frames of the whole source, whatever part of it is asked for.
+
+        Raises:
+            VideoError: a file is gone, or is damaged so that it cannot be read to its end.
+        """
+        return self._source.coded_size()
+
+    def _keeps_420(self, *formats: str) -> bool:
+        first = self._first
+        size = first.width, first.height
+        crop = self._crop or size
+        cuts = (*size, *crop, *crop_corner(size, crop))
+        return (
+            first.format.name in formats
+            and not self.metadata.color.full_range
+            and Orientation(first, source=self._source.name).is_upright
+            and self._resize in (None, crop)
+            and (crop == size or all(cut % 2 == 0 for cut in cuts))
+        )
+
     def _asked_for(self) -> Iterator[tuple[int, AvFrame, int, int]]:
         """Yield index, frame, pts and duration of the frames asked for."""
+        start, stop = self._range
         num_frames = 0
         for index, (frame, pts, duration) in enumerate(self._timed()):
             num_frames += 1
-            if index < self._start:
+            if index < start:
                 continue
-            if self._stop is not None and index >= self._stop:
+            if stop is not None and index >= stop:
                 return
             yield index, frame, pts, duration
-        self._check_end(num_frames)
+        check_end(self._range, num_frames, self._source.name)
 
     def _describe(self, frame: AvFrame) -> VideoMetadata:
         name = self._source.name
@@ -159,10 +180,10 @@ class VideoReader:
         if orientation.transposed:
             width, height, aspect = height, width, 1 / aspect
         if self._crop is not None:
-            width, height = _checked_crop(self._crop, (width, height), name)
+            width, height = checked_crop(self._crop, (width, height), name)
         if self._resize is not None:
             old_shape = Fraction(width, height)
-            width, height = _checked_resize(self._resize, name)
+            width, height = checked_resize(self._resize, name)
             aspect *= old_shape / Fraction(width, height)
         return VideoMetadata(
             height=height,
@@ -225,14 +246,6 @@ class VideoReader:
                 f"{first.width}x{first.height}; all frames must be of one size"
             )
 
-    def _check_end(self, num_frames: int) -> None:
-        if self._start >= num_frames or (self._stop is not None and self._stop > num_frames):
-            asked = f"{self._start}:{'' if self._stop is None else self._stop}"
-            raise VideoError(
-                f"{self._source.name}: frames {asked} asked for, but the clip has "
-                f"{num_frames} frames"
-            )
-
     def _warn_of_rounding(self) -> None:
         if self.metadata.bit_depth > 8:
             warnings.warn(
@@ -267,26 +280,3 @@ def _first_frame(source: ContainerSource | ImageSource) -> AvFrame:
     for frame in source.decode():
         return frame
     raise VideoError(f"{source.name}: no frames in its video stream")
-
-
-def _checked_range(frames: tuple[int, int | None] | None, source: str) -> tuple[int, int | None]:
-    start, stop = frames or (0, None)
-    if start < 0 or (stop is not None and stop <= start):
-        raise VideoError(f"{source}: no frames {start}:{'' if stop is None else stop}")
-    return start, stop
-
-
-def _checked_crop(crop: tuple[int, int], size: tuple[int, int], source: str) -> tuple[int, int]:
-    if not (1 <= crop[0] <= size[0] and 1 <= crop[1] <= size[1]):
-        raise VideoError(
-            f"{source}: no crop of {crop[0]}x{crop[1]} in a frame of {size[0]}x{size[1]} pixels"
-        )
-    return crop
-
-
-def _checked_resize(size: tuple[int, int], source: str) -> tuple[int, int]:
-    if not (1 <= size[0] <= MAX_SIDE and 1 <= size[1] <= MAX_SIDE):
-        raise VideoError(
-            f"{source}: no resize to {size[0]}x{size[1]}; each side is 1 to {MAX_SIDE} pixels"
-        )
-    return size

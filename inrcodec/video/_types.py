@@ -39,6 +39,15 @@ class VideoMetadata:
 
 
 @dataclass(frozen=True)
+class CodedSize:
+    """How much video a source holds: of a container, in the packets of the stream that is read."""
+
+    num_bytes: int  # of the video alone
+    num_frames: int
+    is_exact: bool  # False where decoding may give other frames than there are packets
+
+
+@dataclass(frozen=True)
 class VideoFrame:
     """One picture and when it is shown."""
 

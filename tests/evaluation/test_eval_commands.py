@@ -57,6 +57,7 @@ def test_eval_reports_failed_points(
         (["--qualities", "x264"], "'x264' is not such as x264=22,28,34"),
         (["--codec-preset", "x264"], "is not such as x264=medium"),
         (["--executor", "cloud"], "local or ray"),
+        (["--metrics", "psnr"], "unknown metric 'psnr', known: psnr_rgb, "),
         (["--fps", "25"], "go with --video-size"),
         (["--time", "3s", "--epochs", "1"], "not allowed with"),
     ],
@@ -87,7 +88,10 @@ def test_compare_prints_a_table_and_writes_a_page(
     assert " ".join(lines[2].split()) == "video bytes bpp PSNR RGB (dB) PSNR YUV 6:1:1 (dB)"
     assert lines[3].split()[:2] == ["tiny.inr", str(tiny_inr.stat().st_size)]
     assert lines[4].split()[3:] == ["100.00", "100.00"]
-    assert '"name": "tiny.inr"' in page.read_text()
+    html = page.read_text()
+    assert '"name": "tiny.inr"' in html
+    assert '"kind": "compare"' in html
+    assert '"quality": null' in html
 
 
 def test_compare_cuts_the_other_like_the_reference(

@@ -175,5 +175,5 @@ def test_xpsnr_of_identical_clips_is_finite(pair: tuple[RawFrames, RawFrames]) -
 
 def test_a_failure_of_ffmpeg_is_one_line(tmp_path: Path) -> None:
     tiny = write(tmp_path / "tiny.yuv", moving_planes(1, 2, 4))
-    with pytest.raises(EvaluationError, match=r"^VMAF: FFmpeg: [^\n]+$"):
+    with pytest.raises(EvaluationError, match=r"^VMAF: FFmpeg failed: [^\n]+$"):
         vmaf(tiny, tiny, fps=FPS)

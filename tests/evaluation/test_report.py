@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType
@@ -82,8 +83,6 @@ def test_its_data_are_the_records(report: Path, made_points: list[EvalPoint]) ->
 def test_names_cannot_break_out_of_the_page(
     made_points: list[EvalPoint], made_folder: Path
 ) -> None:
-    from dataclasses import replace
-
     evil = replace(made_points[0], label="</script><script>alert(1)</script> %%PLOTLY%%")
     path = made_folder / "evil.html"
     write_report([evil], path, out=made_folder, anchor="x265", title="<b>&")
@@ -94,6 +93,63 @@ def test_names_cannot_break_out_of_the_page(
 def test_viewer_takes_the_points_nearest_in_bytes(made_points: list[EvalPoint]) -> None:
     sizes = [point.bytes for point in nearest_points(made_points).values()]
     assert max(sizes) / min(sizes) < 1.2
+
+
+@pytest.fixture
+def comparison(made_points: list[EvalPoint], made_folder: Path) -> Path:
+    """The page of `compare`: one point a video, of which only bytes and scores are known."""
+    unknown = {"quality": None, "encode_seconds": None, "decode_seconds": None}
+    unknown |= {"preset": None, "recipe": None, "parameters": None, "kmac_per_pixel": None}
+    points = [
+        replace(point, **unknown)  # type: ignore[arg-type]
+        for point in made_points
+        if point.codec in ("hnerv", "x265", "vvenc") and point.bpp < 0.03
+    ]
+    path = made_folder / "compare.html"
+    write_report(points, path, out=made_folder, anchor="", kind="compare")
+    return path
+
+
+def test_a_comparison_has_no_bd_rates_and_claims_no_equal_bytes(comparison: Path) -> None:
+    page = comparison.read_text()
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert found
+    data = json.loads(found[1])
+    (clip,) = data["clips"]
+    assert (data["kind"], clip["bd"], len(clip["series"])) == ("compare", {}, 3)
+    assert {point["quality"] for s in clip["series"] for point in s["points"]} == {None}
+    assert "<h2>Frames side by side</h2>" in page
+    assert "Frames at equal bytes" not in page
+
+
+def test_a_comparison_says_nothing_that_is_not_known(
+    comparison: Path, chromium: str, tmp_path: Path
+) -> None:
+    with load_cdp().Page(chromium, tmp_path / "profile") as page:
+        page.open(comparison, ready=READY)
+        page.wait_for("document.querySelectorAll('#rd-plot .scatterlayer .trace').length === 3")
+        hover = "document.getElementById('rd-plot').data.map(t => t.customdata[0])"
+        assert [re.fullmatch(r"[\d,]+ bytes", text) is None for text in page.evaluate(hover)] == [
+            False
+        ] * 3
+        assert page.evaluate("document.getElementById('bd').hidden") is True
+        head = "[...document.querySelectorAll('#points-table thead th')].map(c => c.textContent)"
+        assert page.evaluate(head) == ["Codec", "Bytes", "bpp", "PSNR RGB (dB)", "MS-SSIM (dB)"]
+        note = "document.getElementById('viewer-note').textContent"
+        assert page.evaluate(note) == "Pictures are lossless."
+        assert page.errors == []
+
+
+def test_hovering_a_curve_says_how_its_point_was_made(
+    report: Path, chromium: str, tmp_path: Path
+) -> None:
+    with load_cdp().Page(chromium, tmp_path / "profile") as page:
+        page.open(report, ready=READY)
+        page.wait_for("document.querySelectorAll('#rd-plot .scatterlayer .trace').length === 6")
+        hover = "document.getElementById('rd-plot').data.slice(1).map(t => t.customdata[0])"
+        texts = page.evaluate(hover)
+        assert texts[0] == "1,728 bytes, wished 0.02 bpp<br>encoded in 60.0 s"
+        assert re.fullmatch(r"[\d,]+ bytes, CRF/QP [\d.]+<br>encoded in 1.5 s", texts[2])
 
 
 def load_cdp() -> ModuleType:

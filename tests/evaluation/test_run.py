@@ -255,3 +255,19 @@ def test_time_to_go_knows_that_fits_take_longer(
     lines = ProgressLines(bounded, kept=0, workers=1, enabled=False)
     lines.finish(Outcome(bounded[0], wall_seconds=4.0))
     assert lines.seconds_to_go() == 60.0
+
+
+def test_metrics_are_checked_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="unknown metric 'vmef', known: psnr_rgb, "):
+        options(metrics=("psnr_rgb", "vmef"))
+    monkeypatch.setitem(sys.modules, "lpips", None)
+    with pytest.raises(EvaluationError, match=r"metric lpips needs lpips: .*inrcodec\[lpips\]"):
+        options(metrics=("lpips",))
+
+
+def test_clips_too_small_for_every_metric_are_refused(
+    tiny_clip: Path, tmp_path: Path, measured: list[str]
+) -> None:
+    with pytest.raises(EvaluationError, match="64x48 admit no metric asked for: ms_ssim needs"):
+        evaluate([tiny_clip], tmp_path, options=options(metrics=("ms_ssim",)))
+    assert measured == []

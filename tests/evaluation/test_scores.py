@@ -150,9 +150,17 @@ def test_small_frames_leave_out_what_they_do_not_admit(tmp_path: Path) -> None:
     assert list(found) == ["psnr_y"]
 
 
+def test_frames_that_admit_no_metric_are_refused(tmp_path: Path) -> None:
+    frames = textured(1, 16, 8)
+    with pytest.raises(EvaluationError, match="ssim needs 11, ms_ssim needs 161 pixels a side"):
+        score(*make_clip(tmp_path, frames, frames), None, metrics=["ssim", "ms_ssim"])
+
+
 def test_wrong_names_and_geometries_are_refused(clip: Clip, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unknown metric 'psnr', known: psnr_rgb, "):
         score(*clip, None, metrics=["psnr"])
+    with pytest.raises(ValueError, match="no metric, known: psnr_rgb, "):
+        score(*clip, None, metrics=[])
     with pytest.raises(ValueError, match="neither RGB nor 4:2:0"):
         score(clip[0], None, None, metrics=["psnr_y"])
     short = write(tmp_path / "short.rgb", textured(2, 176, 192))

@@ -26,8 +26,9 @@ def clip_data(
     anchor: str,
     published: Sequence[PublishedCurve],
     viewer: Mapping[str, Any],
+    with_bd: bool = True,
 ) -> dict[str, Any]:
-    """Return what the report shows of one clip."""
+    """Return what the report shows of one clip; without BD-rates where no curves are meant."""
     curves = group_by_series(points)
     styles = series_styles(curves)
     metrics = metrics_of(points)
@@ -54,7 +55,7 @@ def clip_data(
             for series, curve in curves.items()
         ],
         "published": [_published(curve) for curve in published],
-        "bd": {metric: bd_matrix(curves, metric) for metric in metrics} if len(curves) > 1 else {},
+        "bd": {m: bd_matrix(curves, m) for m in metrics if with_bd and len(curves) > 1},
         "viewer": viewer,
     }
 

@@ -20,6 +20,8 @@ from inrcodec.evaluation._published import PublishedCurve
 from inrcodec.evaluation.report._data import clip_data, metric_labels, provenance
 from inrcodec.evaluation.report._viewer import is_lossless, viewer_data
 
+_FRAMES_HEADINGS = {"eval": "Frames at equal bytes", "compare": "Frames side by side"}
+
 
 def write_report(
     points: Sequence[EvalPoint],
@@ -30,6 +32,7 @@ def write_report(
     published: Mapping[str, Sequence[PublishedCurve]] | None = None,
     log: bool = False,
     title: str = "Rate-distortion report",
+    kind: str = "eval",
 ) -> None:
     """Write the report of some points.
 
@@ -41,6 +44,7 @@ def write_report(
         published: curves of the literature by clip.
         log: whether the rate axis starts out logarithmic.
         title: of the page.
+        kind: `eval`, of curves, or `compare`, of one point a video: without BD-rates.
 
     Raises:
         EvaluationError: Plotly is missing.
@@ -51,9 +55,18 @@ def write_report(
         of_clip = [p for p in points if p.clip == clip]
         viewer = viewer_data(of_clip, out, lossless=lossless)
         literature = (published or {}).get(clip, ())
-        clips.append(clip_data(of_clip, anchor=anchor, published=literature, viewer=viewer))
+        clips.append(
+            clip_data(
+                of_clip,
+                anchor=anchor,
+                published=literature,
+                viewer=viewer,
+                with_bd=kind == "eval",
+            )
+        )
     data = {
         "title": title,
+        "kind": kind,
         "log": log,
         "metrics": metric_labels(),
         "provenance": provenance(points),
@@ -76,6 +89,7 @@ def render_page(data: Mapping[str, Any]) -> str:
     parts = {name: (folder / file).read_text(encoding="utf-8") for name, file in names.items()}
     values = {
         "TITLE": html.escape(str(data["title"])),
+        "FRAMES": _FRAMES_HEADINGS[data["kind"]],
         "STYLE": parts["style"],
         "DATA": _embedded_json(data),
         "SCRIPT": parts["script"],

@@ -49,11 +49,17 @@
       line: { color: color(series), width: series.width },
       marker: { symbol: series.marker, size: 8, color: color(series),
         line: { color: color(series), width: series.marker === "asterisk" ? 1.5 : 0 } },
-      customdata: points.map((p) => [p.bytes, p.quality, p.encodeSeconds]),
-      hovertemplate: "<b>%{fullData.name}</b><br>%{x:.4f} bpp, %{y:.2f}<br>%{customdata[0]:,} bytes, "
-        + (series.kind === "inr" ? "wished %{customdata[1]} bpp" : "CRF/QP %{customdata[1]}")
-        + "<br>encoded in %{customdata[2]:.1f} s<extra></extra>",
+      customdata: points.map((p) => hoverText(p, series.kind)),
+      hovertemplate: "<b>%{fullData.name}</b><br>%{x:.4f} bpp, %{y:.2f}<br>%{customdata}<extra></extra>",
     };
+  }
+
+  // What was not asked for or measured is not there: `compare` knows neither quality nor times.
+  function hoverText(point, kind) {
+    const parts = [`${number(point.bytes, 0)} bytes`];
+    if (point.quality !== null) parts.push(kind === "inr" ? `wished ${point.quality} bpp` : `CRF/QP ${point.quality}`);
+    const seconds = point.encodeSeconds === null ? "" : `<br>encoded in ${number(point.encodeSeconds, 1)} s`;
+    return parts.join(", ") + seconds;
   }
 
   function publishedTrace(curve, index) {
@@ -174,7 +180,8 @@
     $("right-codec").value = ours > 0 ? ours : 1;
     replace("frame", viewer.frames.map((frame, i) => element("option", frame, { value: i })));
     $("frame").value = Math.floor(viewer.frames.length / 2);
-    $("viewer-note").textContent = `Of each codec the point nearest to ${number(viewer.bytes, 0)} bytes. `
+    const choice = report.kind === "compare" ? "" : `Of each codec the point nearest to ${number(viewer.bytes, 0)} bytes. `;
+    $("viewer-note").textContent = choice
       + (viewer.lossless ? "Pictures are lossless." : "Pictures are compressed once more for this page (WebP, quality 90).");
     drawFrames();
   }
@@ -245,14 +252,14 @@
   // Points and times -----------------------------------------------------------------------------
   function drawPoints() {
     const { metrics, frames, series: curves } = state.clip;
-    const hasQuality = curves.some((s) => s.points.some((p) => p.quality));
+    const isThere = ([, text]) => curves.some((s) => s.points.some((p) => text(p) !== "–"));
     const columns = [
-      ...(hasQuality ? [["Quality", (p) => String(p.quality)]] : []), ["Bytes", (p) => number(p.bytes, 0)], ["bpp", (p) => number(p.bpp, 4)],
+      ["Quality", (p) => (p.quality === null ? "–" : String(p.quality))], ["Bytes", (p) => number(p.bytes, 0)], ["bpp", (p) => number(p.bpp, 4)],
       ...metrics.map((m) => [label(m), (p) => number(p.metrics[m], 2)]),
-      ["Encode (s)", (p) => number(p.encodeSeconds || null, 1)],
+      ["Encode (s)", (p) => number(p.encodeSeconds, 1)],
       ["Decode (frames/s)", (p) => number(frames / p.decodeSeconds, 1)],
       ["Parameters", (p) => number(p.parameters, 0)], ["kMAC/pixel", (p) => number(p.kmacPerPixel, 1)],
-    ];
+    ].filter(isThere);
     const head = element("tr");
     head.append(...["Codec", ...columns.map(([name]) => name)].map((name) => element("th", name, { scope: "col" })));
     const rows = state.clip.series.flatMap((series) => series.points.map((point) => {
