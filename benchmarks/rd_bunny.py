@@ -13,13 +13,13 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from inrcodec.cli import main as inrcodec
+from inrcodec.evaluation._bd_tables import bd_markdown
+from inrcodec.evaluation._consistency import check_points
 from inrcodec.evaluation._outputs import default_anchor
 from inrcodec.evaluation._plots import draw_rd
 from inrcodec.evaluation._points import EvalPoint, load_points
-from inrcodec.evaluation._tables import bd_markdown
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "build" / "rd_bunny"
@@ -60,6 +60,7 @@ def keep_records() -> None:
 def report() -> None:
     """Draw the plot and put it with its table into the README."""
     points = [EvalPoint.from_dict(record) for record in json.loads(RESULT.read_text())["points"]]
+    check_points(points)
     anchor = default_anchor(points)
     PLOT.parent.mkdir(exist_ok=True)
     draw_rd(points, PLOT, anchor=anchor)
@@ -72,8 +73,7 @@ def report() -> None:
 
 def caption(points: list[EvalPoint]) -> str:
     """Return the plot and what must be said of it."""
-    ours: list[dict[str, Any]] = [p.settings for p in points if p.kind == "inr"]
-    budgets = sorted({f"{s['time_seconds']:.0f} s" for s in ours if s.get("time_seconds")})
+    budgets = sorted({p.budget for p in points if p.budget})
     budget = f", {' or '.join(budgets)} of fitting a point" if budgets else ""
     commits = ", ".join(sorted({p.commit or "unknown" for p in points}))
     return (

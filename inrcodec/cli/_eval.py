@@ -65,7 +65,14 @@ def _add_codecs(group: Any) -> None:
     group.add_argument(
         "--tune-psnr", action="store_true", help="let reference codecs aim at PSNR, not at the eye"
     )
-    group.add_argument("--metrics", type=e.names, default=e.names(_METRICS), metavar="A,B")
+    group.add_argument(
+        "--metrics",
+        type=e.names,
+        default=e.names(_METRICS),
+        metavar="A,B",
+        help="scores: psnr_rgb, psnr_y, psnr_yuv, ssim, ms_ssim, vmaf, xpsnr, lpips "
+        f"(default {_METRICS}); a plot has panels of three at most",
+    )
 
 
 def _add_fit(group: Any) -> None:
@@ -84,7 +91,10 @@ def _add_results(group: Any) -> None:
     )
     group.add_argument("--log", action="store_true", help="plot over a logarithmic rate")
     group.add_argument(
-        "--published", action="store_true", help="draw curves of the literature, dashed"
+        "--published",
+        action="store_true",
+        help="draw curves of the literature, dashed, where size and frames are those of their "
+        "protocol; says which are not drawn, and why",
     )
 
 
@@ -136,7 +146,7 @@ def _write(arguments: argparse.Namespace, out: Any) -> None:
     points = load_points(out)
     if not points:
         return
-    paths = write_outputs(
+    written = write_outputs(
         points,
         out,
         anchor=arguments.anchor or default_anchor(points),
@@ -144,7 +154,9 @@ def _write(arguments: argparse.Namespace, out: Any) -> None:
         published=arguments.published,
     )
     print((out / "bd_rate.md").read_text())
-    print(f"{len(points)} points: {', '.join(map(str, paths))}")
+    print(f"{len(points)} points: {', '.join(map(str, written.paths))}")
+    for note in written.notes:
+        print(f"--published: {note}")
 
 
 def _options(arguments: argparse.Namespace) -> Any:

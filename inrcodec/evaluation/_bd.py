@@ -51,6 +51,20 @@ def bd_psnr(anchor: Points, test: Points) -> float:
     return _mean_difference(_curve(anchor, "anchor"), _curve(test, "test"), axis="rate")
 
 
+def shared_quality(anchor: Points, test: Points) -> float:
+    """Return the part of its range of quality that the curve with the smaller one shares.
+
+    Near 0 a BD-rate is of a sliver of the curves. Arguments and errors are those of `bd_rate`, but
+    curves that share no quality give 0.
+
+    >>> shared_quality([(0.1, 30), (0.2, 34)], [(0.1, 33), (0.2, 43)])
+    0.25
+    """
+    (_, a), (_, t) = _curve(anchor, "anchor"), _curve(test, "test")
+    shared = min(a[-1], t[-1]) - max(a[0], t[0])
+    return max(0.0, float(shared / min(a[-1] - a[0], t[-1] - t[0])))
+
+
 def _curve(points: Points, name: str) -> _Curve:
     if len(points) < 2:
         raise ValueError(f"{name}: {len(points)} points, must be >= 2")

@@ -1,30 +1,27 @@
-"""RD plots for print: one figure a clip, a panel a metric, the BD-rates as a table under them.
+"""RD plots for print: one figure a clip, up to three panels, BD-rates and notes under them.
 
-In: `EvalPoint`s of one clip. Out: the same figure as PNG and as SVG; the same points give the same
-bytes. Ours are solid with filled markers, reference codecs muted, published curves dashed.
+In: `EvalPoint`s of one clip, or of the mean over clips. Out: the same figure as PNG and as SVG; the
+same points give the same bytes. `_style.py` says how curves look, `_plot_text.py` what stands under
+the panels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inrcodec.evaluation._extras import require_extra
+from inrcodec.evaluation._plot_text import bd_rows, draw_notes, draw_table, notes, wrap
 from inrcodec.evaluation._points import EvalPoint, group_by_series, metric_db
-from inrcodec.evaluation._style import Style, series_styles
-from inrcodec.evaluation._tables import (
-    METRIC_LABELS,
-    bd_rates,
-    find_anchor,
-    metrics_of,
-    percent,
-)
+from inrcodec.evaluation._style import Style, published_styles, series_styles
+from inrcodec.evaluation._tables import axis_label, metrics_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from inrcodec.evaluation._bd_tables import BdMatrix
     from inrcodec.evaluation._published import PublishedCurve
 
 PREFERRED_PANELS = ("psnr_rgb", "ms_ssim", "vmaf")
@@ -34,7 +31,6 @@ _MARKERS = {
     "square": "s",
     "diamond": "D",
     "triangle-up": "^",
-    "pentagon": "p",
     "star": "*",
     "x": "x",
     "cross": "+",
@@ -42,8 +38,15 @@ _MARKERS = {
     "hexagon": "h",
     "asterisk": "1",
 }
-_PUBLISHED_COLORS = ("#b2182b", "#7b3294", "#8c510a", "#01665e", "#4d4d4d", "#c51b7d", "#5aae61")
-_ROW_INCHES, _PANEL_INCHES = 0.2, (3.5, 3.0)
+_DASHES: Any = {
+    "solid": "-",
+    "dash": (0, (4, 2)),
+    "dot": (0, (1, 1.6)),
+    "dashdot": (0, (5, 2, 1, 2)),
+    "longdash": (0, (9, 2.5)),
+    "longdashdot": (0, (9, 2, 1, 2)),
+}
+_ROW_INCHES, _NOTE_INCHES, _PANEL_INCHES = 0.2, 0.125, (3.5, 3.0)
 _RC: Any = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -63,8 +66,19 @@ def draw_rd(
     anchor: str,
     log_bpp: bool = False,
     published: Sequence[PublishedCurve] = (),
+    bd: Mapping[str, BdMatrix] | None = None,
+    styles: Mapping[str, Style] | None = None,
 ) -> list[Path]:
     """Draw the curves of one clip into `stem`.png and `stem`.svg; returns their paths.
+
+    Args:
+        points: of one clip, or of the mean over clips.
+        stem: path of the files without their ending.
+        anchor: codec or curve that the BD-rates are against.
+        log_bpp: whether the rate axis is logarithmic.
+        published: curves of the literature.
+        bd: BD-rates by metric; None takes those of the points.
+        styles: of the curves; None gives each one by its place.
 
     Raises:
         EvaluationError: matplotlib is missing.
@@ -77,7 +91,9 @@ def draw_rd(
     with matplotlib.rc_context(_RC):
         figure = Figure(layout="constrained")
         FigureCanvasAgg(figure)
-        _compose(figure, points, anchor=anchor, log_bpp=log_bpp, published=published)
+        rows = bd_rows(points, anchor, bd)
+        styles = styles or series_styles(group_by_series(points))
+        _compose(figure, points, styles, rows=rows, log_bpp=log_bpp, published=published)
         paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg")]
         figure.savefig(paths[0], metadata={"Software": None})
         figure.savefig(paths[1], metadata={"Date": None})
@@ -95,37 +111,46 @@ def panel_metrics(points: Sequence[EvalPoint]) -> list[str]:
 def _compose(
     figure: Figure,
     points: Sequence[EvalPoint],
+    styles: Mapping[str, Style],
     *,
-    anchor: str,
+    rows: Sequence[Sequence[str]],
     log_bpp: bool,
     published: Sequence[PublishedCurve],
 ) -> None:
-    curves = group_by_series(points)
-    styles = series_styles(curves)
+    """Put panels, table, notes and legend under each other."""
     metrics = panel_metrics(points)
-    rows = _bd_rows(points, anchor)
-    legend_rows = -(-(len(curves) + len(published)) // 4)
-    table_inches = _ROW_INCHES * (len(rows) + 0.5)
-    height = _PANEL_INCHES[1] + table_inches + 0.18 * legend_rows + 0.5
-    figure.set_size_inches(_PANEL_INCHES[0] * max(len(metrics), 1.6) + 0.2, height)
-    grid = figure.add_gridspec(
-        2, len(metrics), height_ratios=(_PANEL_INCHES[1], max(table_inches, 0.01))
+    shown = [curve for curve in published if curve.metric in metrics]
+    width = _PANEL_INCHES[0] * max(len(metrics), 1.6) + 0.2
+    lines = wrap(notes(points, shown), width)
+    heights = (
+        _PANEL_INCHES[1],
+        max(_ROW_INCHES * (len(rows) + 0.5), 0.01),
+        max(_NOTE_INCHES * len(lines), 0.01),
     )
+    grid = figure.add_gridspec(3, len(metrics), height_ratios=heights)
     handles: dict[str, Any] = {}
     for column, metric in enumerate(metrics):
         axes = figure.add_subplot(grid[0, column])
-        for series, curve in curves.items():
+        for series, curve in group_by_series(points).items():
             handles |= _draw_curve(axes, series, curve, metric, styles[series])
-        shown = [curve for curve in published if curve.metric == metric]
-        for index, literature in enumerate(shown):
-            handles |= _draw_published(axes, literature, index)
+        handles |= _draw_literature(axes, shown, metric)
         _finish_panel(axes, metric, log_bpp=log_bpp)
     if rows:
-        _draw_table(figure.add_subplot(grid[1, :]), rows)
-    figure.suptitle(points[0].label, fontsize=10)
-    figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False
+        draw_table(figure.add_subplot(grid[1, :]), rows)
+    if lines:
+        draw_notes(figure.add_subplot(grid[2, :]), lines)
+    figure.set_size_inches(width, sum(heights) + 0.18 * -(-len(handles) // 4) + 0.5)
+    figure.suptitle(points[0].label, fontsize=10, parse_math=False)
+    legend = figure.legend(
+        handles.values(),
+        handles.keys(),
+        loc="outside lower center",
+        ncols=4,
+        frameon=False,
+        handlelength=3.2,  # so that dashes show
     )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def _draw_curve(
@@ -137,34 +162,44 @@ def _draw_curve(
         [metric_db(metric, p.metrics[metric]) for p in shown],
         color=style.color,
         linewidth=style.width * 0.75,
+        linestyle=_DASHES[style.dash],
         marker=_MARKERS[style.marker],
         markersize=5,
-        label=series,
         zorder=3 if points[0].kind == "inr" else 2,
     )
     return {series: line}
 
 
-def _draw_published(axes: Axes, curve: PublishedCurve, index: int) -> dict[str, Any]:
-    (line,) = axes.plot(
-        [bpp for bpp, _ in curve.points],
-        [metric_db(curve.metric, value) for _, value in curve.points],
-        color=_PUBLISHED_COLORS[index % len(_PUBLISHED_COLORS)],
-        linestyle=(0, (4, 2)),
-        linewidth=1.1,
-        marker="o",
-        markersize=4,
-        markerfacecolor="white",
-        zorder=1,
-    )
-    return {curve.label: line}
+def _draw_literature(
+    axes: Axes, published: Sequence[PublishedCurve], metric: str
+) -> dict[str, Any]:
+    """Draw the published curves of a metric, each in the colour it has in every panel."""
+    styles = published_styles(curve.label for curve in published)
+    handles = {}
+    for curve in published:
+        if curve.metric != metric:
+            continue
+        style = styles[curve.label]
+        (line,) = axes.plot(
+            [bpp for bpp, _ in curve.points],
+            [metric_db(curve.metric, value) for _, value in curve.points],
+            color=style.color,
+            linestyle=_DASHES[style.dash],
+            linewidth=style.width * 0.75,
+            marker=_MARKERS[style.marker.removesuffix("-open")],
+            markersize=4,
+            markerfacecolor="white",
+            zorder=1,
+        )
+        handles[curve.label] = line
+    return handles
 
 
 def _finish_panel(axes: Axes, metric: str, *, log_bpp: bool) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
     axes.set_xlabel("bits per pixel")
-    axes.set_ylabel(METRIC_LABELS[metric])
+    axes.set_ylabel(axis_label(metric))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, linewidth=0.6)
     if log_bpp:
@@ -174,38 +209,3 @@ def _finish_panel(axes: Axes, metric: str, *, log_bpp: bool) -> None:
         axes.xaxis.set_minor_formatter(NullFormatter())
     else:
         axes.set_xlim(left=0)
-
-
-def _bd_rows(points: Sequence[EvalPoint], anchor: str) -> list[list[str]]:
-    """Return the table's cells: a heading, then a row a curve; none without the anchor."""
-    curves = group_by_series(points)
-    found = find_anchor(curves, anchor)
-    if found is None or len(curves) < 2:
-        return []
-    metrics = metrics_of(points)
-    rates = {metric: bd_rates(curves, found, metric) for metric in metrics}
-    heading = [f"BD-rate vs {found}", *(METRIC_LABELS[m].removesuffix(" (dB)") for m in metrics)]
-    rows = [[s, *(percent(rates[m][s]) for m in metrics)] for s in curves if s != found]
-    return [heading, *rows]
-
-
-def _draw_table(axes: Axes, rows: Sequence[Sequence[str]]) -> None:
-    """Draw rows of text between three rules, as books set tables."""
-    axes.set_axis_off()
-    axes.set_xlim(0, 1)
-    axes.set_ylim(len(rows) + 0.1, -0.1)
-    columns = len(rows[0])
-    for y, row in enumerate(rows):
-        for x, cell in enumerate(row):
-            place = 0.01 if x == 0 else 0.24 + 0.75 * x / (columns - 1)
-            axes.text(
-                place,
-                y + 0.5,
-                cell.replace("-", "−") if x and y else cell,
-                ha="left" if x == 0 else "right",
-                va="center",
-                fontsize=8,
-                fontweight="bold" if y == 0 else "normal",
-            )
-    for y, width in ((0, 0.9), (1, 0.5), (len(rows), 0.9)):
-        axes.axhline(y, color="#333333", linewidth=width)

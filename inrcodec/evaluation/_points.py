@@ -78,10 +78,26 @@ class EvalPoint:
     @property
     def series(self) -> str:
         """Name of the curve that the point lies on: `x265 veryslow`, `hnerv`, `nerv paper`."""
-        detail = self.preset if self.kind == "reference" else self.recipe
-        if not detail or detail == "default":
-            return self.codec
-        return f"{self.codec} {'preset ' if detail[0].isdigit() else ''}{detail}"
+        return series_name(self.codec, self.preset if self.kind == "reference" else self.recipe)
+
+    @property
+    def budget(self) -> str:
+        """What the fit was given, `120 s` or `150 epochs`; empty of other codecs."""
+        seconds, epochs = self.settings.get("time_seconds"), self.settings.get("epochs")
+        if seconds is not None:
+            return f"{seconds:g} s"
+        return "" if epochs is None else f"{epochs} epochs"
+
+
+def series_name(codec: str, detail: str | None) -> str:
+    """Return the name of the curve of a codec's preset, or of a network's recipe.
+
+    >>> series_name("svtav1", "4"), series_name("hnerv", "default")
+    ('svtav1 preset 4', 'hnerv')
+    """
+    if not detail or detail == "default":
+        return codec
+    return f"{codec} {'preset ' if detail[0].isdigit() else ''}{detail}"
 
 
 def point_stem(codec: str, detail: str | None, quality: float) -> str:

@@ -1,7 +1,8 @@
 """Curves of the literature, `datasets/published/*.json`: data to draw beside ours, never ours.
 
-In: the JSON files of the package. Out: rows, each with its clip, metric, protocol and source.
-Protocols differ; a row says which is its own, and rows of different protocols make no curve.
+In: the JSON files of the package. Out: rows, each with its clip, metric, protocol and source, and
+curves of them. Protocols differ; a row says which is its own, and rows of different protocols make
+no curve. What may be drawn beside our points is up to `_literature.py`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class PublishedRow:
     bpp: float | None  # None: stated for a network that was not coded
     protocol: str  # in words: frames, size, budget, what counts as rate
     source: str  # who says so
+    size: tuple[int, int]  # width, height of the frames that were coded
     parameters: int | None = None
     epochs: int | None = None
     note: str = ""
@@ -42,6 +44,7 @@ class PublishedCurve:
     protocol: str
     source: str
     points: tuple[tuple[float, float], ...]  # bpp, value
+    size: tuple[int, int] = (0, 0)  # width, height
 
     @property
     def label(self) -> str:
@@ -76,14 +79,21 @@ def parse_published(name: str, text: str) -> list[PublishedRow]:
 
 
 def published_curves(rows: Iterable[PublishedRow], *, clip: str) -> list[PublishedCurve]:
-    """Return the curves of one clip: rows with a rate, of one codec, metric and protocol each."""
+    """Return the curves of one clip or, as means, of one data set.
+
+    Rows with a rate, of one codec, metric and protocol each.
+    """
     groups: dict[tuple[str, str, str, str], list[tuple[float, float]]] = {}
+    sizes: dict[str, tuple[int, int]] = {}
     for row in rows:
-        # A reference calls the data set's clip uvg/beauty uvg-beauty.
-        if row.clip.replace("/", "-") == clip and row.bpp is not None:
+        if row.clip == clip and row.bpp is not None:
             key = (row.codec, row.metric, row.protocol, row.source)
             groups.setdefault(key, []).append((row.bpp, row.value))
-    return [PublishedCurve(*key, tuple(sorted(points))) for key, points in groups.items()]
+            sizes[row.protocol] = row.size
+    return [
+        PublishedCurve(*key, tuple(sorted(points)), size=sizes[key[2]])
+        for key, points in groups.items()
+    ]
 
 
 def _row(table: dict[str, Any], row: dict[str, Any]) -> PublishedRow:
@@ -91,8 +101,11 @@ def _row(table: dict[str, Any], row: dict[str, Any]) -> PublishedRow:
     missing = [name for name in _REQUIRED if not row.get(name)]
     if missing:
         raise ValueError(f"row {row} lacks {', '.join(missing)}")
+    protocol = table["protocols"][row["protocol"]]
+    width, height = protocol["size"]
     words = {
-        "protocol": table["protocols"][row["protocol"]],
+        "protocol": protocol["words"],
+        "size": (int(width), int(height)),
         "source": table["sources"][row["source"]],
     }
     return PublishedRow(**{"clip": table["clip"], "bpp": None, **row, **words})

@@ -24,7 +24,7 @@ from inrcodec.video._images import is_pattern
 
 __all__ = ["RawFrames", "Reference", "prepare_reference"]
 
-_LAYOUT = 1  # of reference.json and the files beside it; others are made anew
+_LAYOUT = 2  # of reference.json and the files beside it; others are made anew
 # H.273 code points. The reader takes an untagged source for BT.601, as FFmpeg does; RGB sources
 # become BT.709, as in VideoWriter's containers.
 MATRIX_OF_RGB = "bt709"
@@ -40,7 +40,7 @@ class Reference:
     yuv: RawFrames  # the source's own planes where it is 8-bit 4:2:0 and not resized; else from rgb
     fps: Fraction
     matrix: str  # of yuv, limited range: "bt601", "bt709" or "bt2020"
-    label: str  # for people: "bunny 640x360, frames 0:32"
+    label: str  # for people: "bunny 640x320, frames 0:32, crop 1280x640"
     yuv_is_own: bool = False  # which conversion joins rgb and yuv: the reader's, or `_colour`'s
 
     def to_rgb(self, yuv: RawFrames, out: Path) -> RawFrames:
@@ -120,14 +120,17 @@ def clip_name(source: str | Path) -> str:
     return path.parent.resolve().name if is_pattern(str(source)) else path.stem
 
 
-def clip_label(name: str, frames: RawFrames, *, start: int) -> str:
-    """Return a clip's name with its size and frames, for people.
+def clip_label(
+    name: str, frames: RawFrames, *, start: int, crop: tuple[int, int] | None = None
+) -> str:
+    """Return a clip's name with its size, frames and crop, for people.
 
-    >>> clip_label("bunny", RawFrames(Path("a"), "rgb24", 640, 360, 32), start=0)
-    'bunny 640x360, frames 0:32'
+    >>> clip_label("bunny", RawFrames(Path("a"), "rgb24", 640, 320, 32), start=0, crop=(1280, 640))
+    'bunny 640x320, frames 0:32, crop 1280x640'
     """
     geometry = f"{frames.width}x{frames.height}"
-    return f"{name} {geometry}, frames {start}:{start + frames.num_frames}"
+    cropped = f", crop {crop[0]}x{crop[1]}" if crop else ""
+    return f"{name} {geometry}, frames {start}:{start + frames.num_frames}{cropped}"
 
 
 def _write(
@@ -152,10 +155,11 @@ def _write(
     else:
         rgb_to_yuv420(rgb, yuv_path, matrix=matrix)
     start = 0 if frames is None else frames[0]
+    crop = made_from["options"]["crop"]
     record = {
         "made_from": made_from,
         "name": name,
-        "label": clip_label(name, rgb, start=start),
+        "label": clip_label(name, rgb, start=start, crop=crop),
         "width": size[0],
         "height": size[1],
         "num_frames": rgb.num_frames,

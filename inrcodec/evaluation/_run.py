@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 from inrcodec import datasets
 from inrcodec.errors import Interrupted
+from inrcodec.evaluation._consistency import check_after
 from inrcodec.evaluation._executors import EXECUTORS, Outcome, execute
 from inrcodec.evaluation._measure import remove_leftovers
 from inrcodec.evaluation._plan import EvalOptions, PointJob, plan
-from inrcodec.evaluation._points import clip_folder, is_done
+from inrcodec.evaluation._points import clip_folder, is_done, load_points
 from inrcodec.evaluation._reference import prepare_reference
 from inrcodec.evaluation._scores import check_admitted
 from inrcodec.evaluation._snapshots import save_snapshots
@@ -112,8 +113,8 @@ def evaluate(
         progress: one line a point on stderr.
 
     Raises:
-        EvaluationError: a record is of other settings, an extra is missing, or a clip is too small
-            for every metric.
+        EvaluationError: a record is of other settings, a curve or clip would be of two kinds of
+            points, an extra is missing, or a clip is too small for every metric.
         VideoError: a source cannot be read.
         ValueError: an unknown codec, or an option out of its range.
         Interrupted: Ctrl-C, after the running fit's checkpoint was saved.
@@ -127,6 +128,9 @@ def evaluate(
         job for source, reference in references for job in plan(source, reference, out, options)
     ]
     missing = [job for job in jobs if not is_done(job.record, job.settings, redo=options.redo)]
+    check_after(jobs, load_points(out))
+    for _, reference in references:
+        save_snapshots(reference.rgb, out, reference.name, "source")
     if executor == "local":  # a task of ray may decode on another machine
         remove_leftovers(out)
     kept = len(jobs) - len(missing)
@@ -180,7 +184,6 @@ def _prepare(
         check_admitted(options.metrics, **size)
         if reference.name in (other.name for _, other in prepared):
             raise ValueError(f"{source}: another source has the name {reference.name} too")
-        save_snapshots(reference.rgb, out, reference.name, "source")
         prepared.append((source, reference))
     return prepared
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from inrcodec.evaluation._reference import RawFrames
 
 SNAPSHOTS = 4
-_LOSSY_QUALITY = 90
 
 
 def snapshot_indices(num_frames: int) -> list[int]:
@@ -53,18 +52,16 @@ def frame_image(frames: RawFrames, index: int) -> Image:
     return Image.fromarray(rgb.permute(1, 2, 0).contiguous().cpu().numpy())
 
 
-def data_uri(picture: Path | Image, *, lossless: bool) -> str:
-    """Return a picture as a `data:` URI: a kept file as it is, or compressed once more."""
+def data_uri(picture: Path, *, quality: int | None, divisor: int = 1) -> str:
+    """Return a kept picture as a `data:` URI: as it is, or with a quality compressed once more."""
     from PIL import Image
 
-    if isinstance(picture, Path):
-        if lossless:
-            return _uri(picture.read_bytes())
-        with Image.open(picture) as opened:
-            return data_uri(opened.convert("RGB"), lossless=False)
+    if quality is None:
+        return _uri(picture.read_bytes())
     buffer = io.BytesIO()
-    quality = 50 if lossless else _LOSSY_QUALITY  # of lossless: effort
-    picture.save(buffer, "WEBP", lossless=lossless, quality=quality, method=2)
+    with Image.open(picture) as opened:
+        smaller = opened.convert("RGB").reduce(divisor) if divisor > 1 else opened.convert("RGB")
+        smaller.save(buffer, "WEBP", quality=quality, method=2)
     return _uri(buffer.getvalue())
 
 

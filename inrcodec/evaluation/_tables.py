@@ -1,7 +1,6 @@
-"""Records as tables: CSV, CompressAI's result JSON, and BD-rates against an anchor.
+"""Records as tables that other programs read: CSV and CompressAI's result JSON; metrics' names.
 
-In: `EvalPoint`s. Out: text. A BD-rate that cannot be computed (too few points, curves that do not
-overlap) is None, shown as a dash.
+In: `EvalPoint`s. Out: text.
 """
 
 from __future__ import annotations
@@ -9,10 +8,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from inrcodec.evaluation._bd import bd_rate
-from inrcodec.evaluation._points import EvalPoint, group_by_series, metric_db
+from inrcodec.evaluation._points import EvalPoint
 
 METRIC_LABELS = {
     "psnr_rgb": "PSNR RGB (dB)",
@@ -27,21 +26,53 @@ METRIC_LABELS = {
 """On the scale that is plotted, see `metric_db`; in the order of panels and columns."""
 
 LOWER_IS_BETTER = frozenset({"lpips"})
+_DIGITS = {"lpips": 4}  # of others 2
 _FIELDS = (
     *("clip", "width", "height", "frames", "fps", "codec", "kind", "preset", "model", "recipe"),
+    *("crop", "resize", "epochs", "time_seconds"),
     *("quality", "bytes", "bpp", "encode_seconds", "decode_seconds"),
     *("parameters", "kmac_per_pixel", "device", "seed", "commit"),
 )
 _COMPRESSAI_NAMES = {"psnr_rgb": "psnr-rgb", "ms_ssim": "ms-ssim-rgb", "psnr_yuv": "psnr-yuv"}
-
-Curves = Mapping[str, Sequence[EvalPoint]]
-BdRow = dict[str, float | None]
+_SETTINGS = ("crop", "resize", "epochs", "time_seconds")  # fields that a record has there
 
 
 def metrics_of(points: Iterable[EvalPoint]) -> list[str]:
     """Return the metrics that any point has, in the order of display."""
     found = {name for point in points for name in point.metrics}
     return [name for name in METRIC_LABELS if name in found]
+
+
+def metric_name(metric: str) -> str:
+    """Return a metric's label without its unit.
+
+    >>> metric_name("psnr_rgb")
+    'PSNR RGB'
+    """
+    return METRIC_LABELS[metric].removesuffix(" (dB)")
+
+
+def axis_label(metric: str) -> str:
+    """Return a metric's label as an axis says it.
+
+    >>> axis_label("lpips")
+    'LPIPS (lower is better)'
+    """
+    return METRIC_LABELS[metric] + (" (lower is better)" if metric in LOWER_IS_BETTER else "")
+
+
+def metric_digits(metric: str) -> int:
+    """Return how many decimals of a metric say something."""
+    return _DIGITS.get(metric, 2)
+
+
+def size_text(size: Sequence[int] | None) -> str:
+    """Return a crop or resize as the command line takes it; empty for none.
+
+    >>> size_text([640, 360]), size_text(None)
+    ('640x360', '')
+    """
+    return "x".join(map(str, size)) if size else ""
 
 
 def csv_text(points: Sequence[EvalPoint]) -> str:
@@ -51,7 +82,7 @@ def csv_text(points: Sequence[EvalPoint]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([*_FIELDS, *metrics])
     for point in points:
-        values = [getattr(point, name) for name in _FIELDS]
+        values = [_field(point, name) for name in _FIELDS]
         writer.writerow(values + [point.metrics.get(name) for name in metrics])
     return buffer.getvalue()
 
@@ -74,86 +105,9 @@ def compressai_json(series: str, points: Sequence[EvalPoint]) -> str:
     return json.dumps(record, indent=2) + "\n"
 
 
-def find_anchor(curves: Curves, wished: str) -> str | None:
-    """Return the curve of the codec or series `wished`, if there is one."""
-    return next((s for s in curves if wished in (s, curves[s][0].codec)), None)
-
-
-def bd_rates(curves: Curves, anchor: str, metric: str) -> BdRow:
-    """Return the BD-rate in percent of every curve against the curve `anchor`."""
-    reference = _curve(curves[anchor], metric)
-    return {
-        series: 0.0 if series == anchor else _bd_rate(reference, _curve(points, metric))
-        for series, points in curves.items()
-    }
-
-
-def bd_matrix(curves: Curves, metric: str) -> dict[str, BdRow]:
-    """Return the BD-rate of each curve (outer name) against each (inner name)."""
-    columns = {anchor: bd_rates(curves, anchor, metric) for anchor in curves}
-    return {series: {anchor: columns[anchor][series] for anchor in curves} for series in curves}
-
-
-def bd_markdown(points: Sequence[EvalPoint], *, anchor: str) -> str:
-    """Return the BD-rates of all clips as markdown, one table a clip, and their mean."""
-    parts, by_clip = [], {}
-    for clip in dict.fromkeys(p.clip for p in points):
-        curves = group_by_series(p for p in points if p.clip == clip)
-        found = find_anchor(curves, anchor)
-        parts.append(f"## {next(iter(curves.values()))[0].label}\n")
-        if found is None:
-            parts.append(f"No curve of {anchor} here, so no BD-rates.\n")
-            continue
-        metrics = metrics_of(p for p in points if p.clip == clip)
-        by_clip[clip] = {metric: bd_rates(curves, found, metric) for metric in metrics}
-        parts.append(_markdown_table(by_clip[clip], found))
-    if len(by_clip) > 1:
-        parts.append(f"## Mean over {len(by_clip)} clips\n")
-        parts.append(_markdown_table(_mean(list(by_clip.values())), anchor))
-    return "\n".join(parts)
-
-
-def percent(value: float | None) -> str:
-    """Return a BD-rate for people.
-
-    >>> percent(-12.345), percent(None)
-    ('-12.3 %', '–')
-    """
-    return "–" if value is None else f"{value:+.1f} %"
-
-
-def _markdown_table(by_metric: Mapping[str, BdRow], anchor: str) -> str:
-    labels = [METRIC_LABELS[metric].removesuffix(" (dB)") for metric in by_metric]
-    lines = [f"| BD-rate against {anchor} | {' | '.join(labels)} |"]
-    lines.append("|---" * (len(labels) + 1) + "|")
-    for series in next(iter(by_metric.values()), {}):
-        cells = [percent(row.get(series)) for row in by_metric.values()]
-        lines.append(f"| {series} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _mean(clips: Sequence[Mapping[str, BdRow]]) -> dict[str, BdRow]:
-    """Return the means over clips of what every clip has."""
-    means: dict[str, BdRow] = {}
-    for metric in clips[0]:
-        rows = [clip.get(metric, {}) for clip in clips]
-        means[metric] = {}
-        for series in rows[0]:
-            values = [v for row in rows if (v := row.get(series)) is not None]
-            means[metric][series] = sum(values) / len(values) if len(values) == len(rows) else None
-    return means
-
-
-def _curve(points: Sequence[EvalPoint], metric: str) -> list[tuple[float, float]]:
-    sign = -1 if metric in LOWER_IS_BETTER else 1
-    return [
-        (p.bpp, sign * metric_db(metric, p.metrics[metric])) for p in points if metric in p.metrics
-    ]
-
-
-def _bd_rate(anchor: list[tuple[float, float]], test: list[tuple[float, float]]) -> float | None:
-    try:
-        value = bd_rate(anchor, test)
-    except (ValueError, ZeroDivisionError):
-        return None
-    return value if abs(value) < 1e6 else None  # not a number neither
+def _field(point: EvalPoint, name: str) -> Any:
+    """Return a field of the CSV; geometry and budget are among a record's settings."""
+    if name not in _SETTINGS:
+        return getattr(point, name)
+    value = point.settings.get(name)
+    return size_text(value) if name in ("crop", "resize") else value

@@ -5,17 +5,29 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
-from inrcodec.evaluation._points import EvalPoint, point_path, point_stem, save_point
+from inrcodec.evaluation._literature import Literature
+from inrcodec.evaluation._points import EvalPoint, load_points, point_path, point_stem, save_point
+from inrcodec.evaluation._published import PublishedCurve
+from inrcodec.evaluation.report import write_report
 
 WIDTH, HEIGHT, FRAMES = 320, 180, 12
 KEPT = (3, 9)  # frames that are kept as pictures
 MakePoint = Callable[..., EvalPoint]
+LITERATURE = Literature(
+    (
+        PublishedCurve(
+            "HNeRV", "psnr_rgb", "another protocol", "a paper", ((0.03, 30.0), (0.1, 36.0))
+        ),
+    ),
+    ("NeRV: not drawn, other frames",),
+)
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +77,8 @@ def make_point() -> MakePoint:
             commit="abc1234",
             stream=f"streams/{clip}/{stem}/a",
             snapshots={str(i): f"frames/{clip}/{stem}-{i:05d}.webp" for i in KEPT},
-            settings={"codec": codec, "quality": quality},
+            settings={"codec": codec, "quality": quality}
+            | ({"epochs": 30, "time_seconds": None} if kind == "inr" else {}),
         )
 
     return make
@@ -113,6 +126,16 @@ def _save(path: Path, index: int, *, tone: int) -> None:
 
 
 @pytest.fixture
+def report(made_folder: Path) -> Path:
+    """The page of `made_folder`, with a curve of the literature and one that is left out."""
+    path = made_folder / "report.html"
+    points = load_points(made_folder)
+    published = {"made": LITERATURE}
+    write_report(points, path, out=made_folder, anchor="x265", published=published)
+    return path
+
+
+@pytest.fixture
 def chromium() -> str:
     """The path of a Chromium."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -120,3 +143,18 @@ def chromium() -> str:
     if found is None:
         pytest.skip("needs Chromium: apt-get install chromium")
     return found
+
+
+@pytest.fixture
+def comparison(made_points: list[EvalPoint], made_folder: Path) -> Path:
+    """The page of `compare`: one point a video, of which only bytes and scores are known."""
+    unknown = {"quality": None, "encode_seconds": None, "decode_seconds": None}
+    unknown |= {"preset": None, "recipe": None, "parameters": None, "kmac_per_pixel": None}
+    points = [
+        replace(point, **unknown, settings={})  # type: ignore[arg-type]
+        for point in made_points
+        if point.codec in ("hnerv", "x265", "vvenc") and point.bpp < 0.03
+    ]
+    path = made_folder / "compare.html"
+    write_report(points, path, out=made_folder, anchor="", kind="compare")
+    return path

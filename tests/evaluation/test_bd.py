@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inrcodec.evaluation import _bd, bd_psnr, bd_rate
+from inrcodec.evaluation._bd import shared_quality
 
 Points = list[tuple[float, float]]
 
@@ -103,4 +104,11 @@ def test_curves_that_share_no_rate_have_no_bd_psnr() -> None:
 
 def test_its_examples_hold() -> None:
     result = doctest.testmod(_bd)
-    assert (result.failed, result.attempted) == (0, 2)
+    assert (result.failed, result.attempted) == (0, 3)
+
+
+def test_the_shared_part_is_of_the_smaller_range_of_quality() -> None:
+    wide, narrow = [(0.1, 20.0), (0.2, 40.0)], [(0.1, 36.0), (0.2, 44.0)]
+    assert shared_quality(wide, narrow) == shared_quality(narrow, wide) == 0.5
+    assert shared_quality(wide, [(0.1, 25.0), (0.2, 26.0)]) == 1
+    assert shared_quality(wide, [(0.1, 41.0), (0.2, 42.0)]) == 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
 import pytest
 
 from inrcodec.cli import main
-from inrcodec.evaluation import _measure
+from inrcodec.evaluation import METRICS, _measure
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -31,11 +32,19 @@ def test_eval_draws_curves_and_is_done_the_second_time(
     assert (status, err.count("encoded in")) == (0, 8)
     assert "| BD-rate against x265 ultrafast | PSNR RGB | PSNR YUV 6:1:1 |" in text
     assert f"8 points: {out}/points.csv" in text
+    assert "--published: there are no published curves of these clips" in text
     assert len(list((out / "points" / "tiny").glob("*.json"))) == 8
     assert (out / "report.html").stat().st_size > 1_000_000
     monkeypatch.setattr(_measure, "measure", None)  # would fail if it were called
     status, _, err = run(capsys, *command, "--device", "cpu")
     assert (status, err) == (0, "8 of 8 points are there already\n")
+
+
+def test_help_names_every_metric(capsys: pytest.CaptureFixture[str]) -> None:
+    with contextlib.suppress(SystemExit):
+        main(["eval", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"scores: {', '.join(METRICS)} (default psnr_rgb," in text
 
 
 def test_eval_reports_failed_points(

@@ -69,6 +69,13 @@ def test_a_point_counts_with_the_same_settings_only(make_point: MakePoint, tmp_p
     assert not is_done(path, {**settings, "epochs": 20}, redo=True)
 
 
+def test_the_budget_of_a_fit_is_stated(make_point: MakePoint) -> None:
+    ours = make_point("hnerv", 0.05, kind="inr")
+    assert ours.budget == "30 epochs"
+    assert replace(ours, settings={"epochs": None, "time_seconds": 120.0}).budget == "120 s"
+    assert make_point("x265", 0.05).budget == ""
+
+
 def test_curves_are_ours_first_and_rise(made_points: list[EvalPoint]) -> None:
     curves = group_by_series(reversed(made_points))
     assert list(curves) == ["hnerv", "nervpp", "vvenc slow", "x264 slow", "x265 slow"]

@@ -50,7 +50,7 @@ def test_frames_are_those_that_an_encode_reads(clip: Path, tmp_path: Path) -> No
     reference = prepare_reference(clip, tmp_path / "made", **options)  # type: ignore[arg-type]
     read = torch.stack([frame.rgb for frame in VideoReader(clip, **options)])  # type: ignore[arg-type]
     assert torch.equal(reference.rgb.rgb(0, 4), read)
-    assert reference.label == "card 50x38, frames 1:5"
+    assert reference.label == "card 50x38, frames 1:5, crop 40x30"
     assert (reference.name, reference.fps) == ("card", Fraction(30000, 1001))
 
 

@@ -33,7 +33,11 @@ def measured(monkeypatch: pytest.MonkeyPatch, make_point: MakePoint) -> list[str
     def measure(job: PointJob, *, progress: bool = False) -> EvalPoint:
         titles.append(job.title)
         point = make_point(job.codec, 0.05, kind=job.kind, clip=job.reference.name)
-        return EvalPoint.from_dict({**vars(point), "settings": job.settings})
+        detail = "preset" if job.kind == "reference" else "recipe"
+        video = job.reference.rgb
+        size = {"width": video.width, "height": video.height, "frames": video.num_frames}
+        as_asked = {"settings": job.settings, "quality": job.quality, detail: job.detail, **size}
+        return EvalPoint.from_dict({**vars(point), **as_asked})
 
     monkeypatch.setattr(_measure, "measure", measure)
     return titles
@@ -79,6 +83,35 @@ def test_other_settings_are_an_error_that_names_them(
         evaluate([tiny_clip], tmp_path, options=options(epochs=2))
     summary = evaluate([tiny_clip], tmp_path, options=options(epochs=2, redo=True))
     assert (summary.kept, summary.measured) == (2, 2)
+
+
+def test_points_that_would_not_fit_the_others_are_not_measured(
+    tiny_clip: Path, tmp_path: Path, measured: list[str]
+) -> None:
+    evaluate([tiny_clip], tmp_path, options=options())
+    pictures = {path: path.read_bytes() for path in tmp_path.glob("frames/tiny/*.webp")}
+    # Other rates, so that no record is in the way; but on the same curve, with another budget.
+    with pytest.raises(EvaluationError, match=r"called hnerv: .*epochs 1; .*-6 has epochs 2; choo"):
+        evaluate([tiny_clip], tmp_path, options=options(bpps=(6.0,), epochs=2))
+    # Another codec, so that no curve is in the way; but of other frames of the clip.
+    others = options(codecs=("x265",), frames=(0, 2))
+    with pytest.raises(EvaluationError, match=r"frames are both called tiny: .*frames \[0, 2\]"):
+        evaluate([tiny_clip], tmp_path, options=others)
+    with pytest.raises(EvaluationError, match=r"both called tiny: .*resize None.*resize \[32, 24"):
+        evaluate([tiny_clip], tmp_path, options=replace(others, frames=None, resize=(32, 24)))
+    assert len(measured) == 4
+    assert {path: path.read_bytes() for path in tmp_path.glob("frames/tiny/*.webp")} == pictures
+    # Other metrics are no other curve.
+    added = options(bpps=(6.0,), metrics=("psnr_rgb", "ssim"), codecs=("hnerv",), qualities={})
+    assert evaluate([tiny_clip], tmp_path, options=added).measured == 1
+
+
+def test_redo_replaces_a_whole_curve(tiny_clip: Path, tmp_path: Path, measured: list[str]) -> None:
+    evaluate([tiny_clip], tmp_path, options=options())
+    part = options(bpps=(2.0,), epochs=2, redo=True)
+    with pytest.raises(EvaluationError, match="measure all of them with --redo"):
+        evaluate([tiny_clip], tmp_path, options=part)
+    assert evaluate([tiny_clip], tmp_path, options=replace(part, bpps=(2.0, 4.0))).measured == 2
 
 
 def test_another_clip_of_the_same_name_is_not_taken_for_it(

@@ -1,4 +1,4 @@
-"""Tables that other programs read: golden CSV and CompressAI JSON, and BD-rates."""
+"""Tables that other programs read: golden CSV and CompressAI JSON."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from inrcodec.evaluation._points import EvalPoint, group_by_series
-from inrcodec.evaluation._tables import bd_markdown, bd_matrix, compressai_json, csv_text
+from inrcodec.evaluation._points import EvalPoint
+from inrcodec.evaluation._tables import compressai_json, csv_text
 
 MakePoint = Callable[..., EvalPoint]
 
@@ -35,14 +35,18 @@ def parse_json_file(path: Path, metric: str) -> dict[str, Any]:
 
 
 def test_csv(make_point: MakePoint) -> None:
-    point = replace(make_point("hnerv", 0.05, kind="inr"), metrics={"psnr_rgb": 30.25})
+    settings = {"crop": [1280, 640], "resize": None, "epochs": None, "time_seconds": 120.0}
+    point = replace(
+        make_point("hnerv", 0.05, kind="inr"), metrics={"psnr_rgb": 30.25}, settings=settings
+    )
     other = replace(make_point("x265", 0.1), metrics={"vmaf": 80.0})
     assert csv_text([point, other]) == (
-        "clip,width,height,frames,fps,codec,kind,preset,model,recipe,quality,bytes,bpp,"
+        "clip,width,height,frames,fps,codec,kind,preset,model,recipe,"
+        "crop,resize,epochs,time_seconds,quality,bytes,bpp,"
         "encode_seconds,decode_seconds,parameters,kmac_per_pixel,device,seed,commit,psnr_rgb,vmaf\n"
-        "made,320,180,12,25.0,hnerv,inr,medium,hnerv,default,0.05,4320,0.05,"
+        "made,320,180,12,25.0,hnerv,inr,medium,hnerv,default,1280x640,,,120.0,0.05,4320,0.05,"
         '60.0,0.25,120000,21.5,"cpu, 2 threads",0,abc1234,30.25,\n'
-        "made,320,180,12,25.0,x265,reference,slow,,,26.7,8640,0.1,"
+        "made,320,180,12,25.0,x265,reference,slow,,,,,,,26.7,8640,0.1,"
         '1.5,0.25,,,"cpu, 2 threads",,abc1234,,80.0\n'
     )
     rows = list(csv.DictReader(io.StringIO(csv_text([point, other]))))
@@ -70,36 +74,3 @@ def test_compressai_json(make_point: MakePoint, tmp_path: Path) -> None:
     # CompressAI's own plot tool takes it, and turns MS-SSIM into dB.
     assert parse_json_file(path, "psnr") == {"name": "x265 slow", "xs": [0.05, 0.1], "ys": [30, 33]}
     assert parse_json_file(path, "ms-ssim")["ys"] == pytest.approx([20, 20])
-
-
-def test_bd_matrix(made_points: list[EvalPoint]) -> None:
-    matrix = bd_matrix(group_by_series(made_points), "psnr_rgb")
-    assert matrix["x265 slow"]["x265 slow"] == 0
-    # 1.5 dB are a quarter of the 6 dB that doubling the rate brings.
-    assert matrix["x264 slow"]["x265 slow"] == pytest.approx(100 * (2**0.25 - 1), abs=0.01)
-    assert matrix["x265 slow"]["x264 slow"] == pytest.approx(100 * (2**-0.25 - 1), abs=0.01)
-
-
-def test_bd_rates_that_there_are_not_are_dashes(
-    make_point: MakePoint, made_points: list[EvalPoint]
-) -> None:
-    alone = make_point("hinerv", 0.05, kind="inr")
-    text = bd_markdown([*made_points, alone], anchor="x265")
-    assert "| BD-rate against x265 slow | PSNR RGB | MS-SSIM |" in text
-    assert "| hinerv | – | – |" in text
-    assert "| x264 slow | +18.9 %" in text
-    assert "No curve of libaom here" in bd_markdown(made_points, anchor="libaom")
-
-
-def test_bd_rates_of_several_clips_are_averaged(
-    make_point: MakePoint, made_points: list[EvalPoint]
-) -> None:
-    more = [
-        make_point(codec, bpp, at_one_db=db, clip="more")
-        for codec, db in (("x264", 45.5), ("x265", 45.5))
-        for bpp in (0.02, 0.05, 0.1)
-    ]
-    text = bd_markdown([*made_points, *more], anchor="x265")
-    mean = text.split("## Mean over 2 clips")[1]
-    assert "| x264 slow | +9.5 %" in mean
-    assert "| vvenc slow | – |" in mean  # is not on every clip

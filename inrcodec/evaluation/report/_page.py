@@ -14,11 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from inrcodec.bitstream import write_atomically
+from inrcodec.evaluation._bd_tables import BdMatrix, bd_matrix, common_anchor, mean_matrix
 from inrcodec.evaluation._extras import require_extra
-from inrcodec.evaluation._points import EvalPoint
-from inrcodec.evaluation._published import PublishedCurve
-from inrcodec.evaluation.report._data import clip_data, metric_labels, provenance
-from inrcodec.evaluation.report._viewer import is_lossless, viewer_data
+from inrcodec.evaluation._literature import Literature
+from inrcodec.evaluation._mean import mean_points
+from inrcodec.evaluation._points import EvalPoint, group_by_series
+from inrcodec.evaluation._style import series_styles
+from inrcodec.evaluation._tables import metrics_of
+from inrcodec.evaluation.report._data import clip_data, metric_words, provenance
+from inrcodec.evaluation.report._pictures import embed
+from inrcodec.evaluation.report._viewer import choose, viewer_data
 
 _FRAMES_HEADINGS = {"eval": "Frames at equal bytes", "compare": "Frames side by side"}
 
@@ -29,7 +34,7 @@ def write_report(
     *,
     out: Path,
     anchor: str,
-    published: Mapping[str, Sequence[PublishedCurve]] | None = None,
+    published: Mapping[str, Literature] | None = None,
     log: bool = False,
     title: str = "Rate-distortion report",
     kind: str = "eval",
@@ -41,7 +46,7 @@ def write_report(
         path: the HTML file.
         out: the folder that the points' snapshots are relative to.
         anchor: codec or curve that is marked in the BD-rates.
-        published: curves of the literature by clip.
+        published: curves of the literature by clip; of the mean over clips by `mean_name`.
         log: whether the rate axis starts out logarithmic.
         title: of the page.
         kind: `eval`, of curves, or `compare`, of one point a video: without BD-rates.
@@ -49,28 +54,13 @@ def write_report(
     Raises:
         EvaluationError: Plotly is missing.
     """
-    lossless = is_lossless(points, out)
-    clips = []
-    for clip in dict.fromkeys(p.clip for p in points):
-        of_clip = [p for p in points if p.clip == clip]
-        viewer = viewer_data(of_clip, out, lossless=lossless)
-        literature = (published or {}).get(clip, ())
-        clips.append(
-            clip_data(
-                of_clip,
-                anchor=anchor,
-                published=literature,
-                viewer=viewer,
-                with_bd=kind == "eval",
-            )
-        )
     data = {
         "title": title,
         "kind": kind,
         "log": log,
-        "metrics": metric_labels(),
+        "metrics": metric_words(),
         "provenance": provenance(points),
-        "clips": clips,
+        "clips": _clips(points, out, anchor=anchor, published=published or {}, kind=kind),
     }
     write_atomically(path, render_page(data).encode())
 
@@ -97,6 +87,50 @@ def render_page(data: Mapping[str, Any]) -> str:
     }
     # In one pass: what is put in may itself look like a mark.
     return re.sub(r"%%([A-Z]+)%%", lambda mark: values[mark[1]], parts["template"])
+
+
+def _clips(
+    points: Sequence[EvalPoint],
+    out: Path,
+    *,
+    anchor: str,
+    published: Mapping[str, Literature],
+    kind: str,
+) -> list[dict[str, Any]]:
+    """Return every clip, then the mean over them where there is one; a curve keeps its look."""
+    names = dict.fromkeys(p.clip for p in points)
+    clips = [[p for p in points if p.clip == name] for name in names]
+    means = mean_points(points)
+    choices = [choose(of_clip, out) for of_clip in clips]
+    compression, uris = embed([choice.files for choice in choices])
+    viewers = [
+        viewer_data(of_clip, choice, compression, images)
+        for of_clip, choice, images in zip(clips, choices, uris, strict=True)
+    ]
+    matrices = [_matrices(of_clip) if kind == "eval" else {} for of_clip in clips]
+    if means:
+        clips.append(means)
+        viewers.append({"frames": [], "bytes": 0, "note": "", "entries": []})
+        matrices.append({m: mean_matrix(points, m) for m in metrics_of(means)})
+    anchor = common_anchor(points, anchor)
+    styles = series_styles(group_by_series(points))
+    return [
+        clip_data(
+            of_clip,
+            anchor=anchor,
+            styles=styles,
+            bd=bd,
+            published=published.get(of_clip[0].clip, Literature()),
+            viewer=viewer,
+        )
+        for of_clip, viewer, bd in zip(clips, viewers, matrices, strict=True)
+    ]
+
+
+def _matrices(points: Sequence[EvalPoint]) -> dict[str, BdMatrix]:
+    """Return the BD-rates of one clip by metric."""
+    curves = group_by_series(points)
+    return {metric: bd_matrix(curves, metric) for metric in metrics_of(points)}
 
 
 def _embedded_json(data: Mapping[str, Any]) -> str:

@@ -1,20 +1,30 @@
 """The frames of the viewer: for each codec the point nearest to one number of bytes.
 
-In: records with their snapshots. Out: data URIs; lossless as long as all of them are within a
-budget, else compressed once more, which the report then says.
+In: records with their snapshots. Out: which files the viewer of a clip shows, and its data once
+they are embedded. A curve whose pictures are not there is left out, and the viewer says so.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from inrcodec.evaluation._points import EvalPoint, clip_folder, group_by_series
-from inrcodec.evaluation._snapshots import data_uri
+from inrcodec.evaluation.report._pictures import Compression, Uris, spread
 
-MAX_LOSSLESS_BYTES = 24_000_000  # of all pictures of a report
+SOURCE = "source"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the viewer of one clip may show; no files, no viewer."""
+
+    frames: tuple[int, ...]  # indices in the clip
+    files: Mapping[str, Sequence[Path]]  # of the source, then of each curve: a picture a frame
+    left_out: tuple[str, ...]  # curves without pictures of these frames
 
 
 def common_rate(curves: Mapping[str, Sequence[EvalPoint]]) -> float:
@@ -43,51 +53,58 @@ def nearest_points(points: Sequence[EvalPoint]) -> dict[str, EvalPoint]:
     }
 
 
-def is_lossless(points: Sequence[EvalPoint], out: Path) -> bool:
-    """Whether the pictures of a report may be embedded as they were kept."""
-    clips = dict.fromkeys(p.clip for p in points)
-    shown = [
-        path
-        for clip in clips
-        for point in nearest_points([p for p in points if p.clip == clip]).values()
-        for path in point.snapshots.values()
-    ]
-    files = [out / path for path in shown]
-    return sum(f.stat().st_size for f in files if f.exists()) <= MAX_LOSSLESS_BYTES
-
-
-def viewer_data(points: Sequence[EvalPoint], out: Path, *, lossless: bool) -> dict[str, Any]:
-    """Return frames and pictures of one clip's viewer; no pictures, no viewer."""
+def choose(points: Sequence[EvalPoint], out: Path) -> Choice:
+    """Return what the viewer of one clip shows: the frames that most curves and the source have."""
     folder = out / "frames" / clip_folder(points[0].clip)
-    source = {str(int(p.stem.split("-")[-1])): p for p in sorted(folder.glob("source-*.webp"))}
-    shown = nearest_points(points)
-    frames = [index for index in source if all(index in p.snapshots for p in shown.values())]
-    sources = _images([source[index] for index in frames], lossless=lossless)
-    entries = [{"name": "source", "images": sources}]
-    for series, point in shown.items():
-        files = [out / point.snapshots[index] for index in frames]
-        if files and all(file.exists() for file in files):
-            entries.append(_entry(series, point, _images(files, lossless=lossless)))
+    source = {int(p.stem.split("-")[-1]): p for p in sorted(folder.glob("source-*.webp"))}
+    pictures = {
+        series: {int(i): out / p for i, p in point.snapshots.items() if (out / p).exists()}
+        for series, point in nearest_points(points).items()
+    }
+    frames = set(source)
+    shown = set()
+    for series in sorted(pictures, key=lambda s: -len(source.keys() & pictures[s].keys())):
+        if common := frames & pictures[series].keys():
+            frames = common
+            shown.add(series)
+    ordered = sorted(frames) if shown else []
+    kept = {series: files for series, files in pictures.items() if series in shown}
+    by_name = {SOURCE: source, **kept} if shown else {}
+    return Choice(
+        tuple(ordered),
+        {name: [of[index] for index in ordered] for name, of in by_name.items()},
+        tuple(series for series in pictures if series not in shown),
+    )
+
+
+def viewer_data(
+    points: Sequence[EvalPoint], choice: Choice, compression: Compression | None, uris: Uris
+) -> dict[str, Any]:
+    """Return the viewer of one clip with its embedded pictures."""
     bpp = common_rate(group_by_series(points))
+    shown = nearest_points(points)
+    count = compression.frames if compression else 0
+    frames = [choice.frames[i] for i in spread(len(choice.frames), count)] if count else []
+    entries = [
+        {"name": name, "images": images, **(_facts(shown[name], frames) if name in shown else {})}
+        for name, images in uris.items()
+    ]
+    notes = [compression.note] if compression else []
+    if choice.left_out:
+        notes.append(f"Without pictures of these frames: {', '.join(choice.left_out)}.")
     return {
-        "frames": [int(index) for index in frames],
+        "frames": frames,
         "bytes": round(bpp * points[0].frames * points[0].width * points[0].height / 8),
-        "lossless": lossless,
-        "entries": entries if len(entries) > 1 else [],
+        "note": " ".join(notes),
+        "entries": entries,
     }
 
 
-def _entry(series: str, point: EvalPoint, images: list[str]) -> dict[str, Any]:
+def _facts(point: EvalPoint, frames: Sequence[int]) -> dict[str, Any]:
+    psnr = point.per_frame.get("psnr_rgb", [])
     return {
-        "name": series,
         "kind": point.kind,
-        "quality": point.quality,
         "bytes": point.bytes,
         "bpp": point.bpp,
-        "psnr": point.per_frame.get("psnr_rgb", []),
-        "images": images,
+        "psnr": [psnr[frame] if frame < len(psnr) else None for frame in frames],
     }
-
-
-def _images(files: Sequence[Path], *, lossless: bool) -> list[str]:
-    return [data_uri(file, lossless=lossless) for file in files]

@@ -8,8 +8,6 @@
     displaylogo: false, responsive: true, toImageButtonOptions: { format: "svg" },
     modeBarButtons: [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d", "toImage"]],
   };
-  const DASHED = ["#b2182b", "#7b3294", "#8c510a", "#01665e", "#4d4d4d", "#c51b7d", "#5aae61"];
-  const DASHED_DARK = ["#f4817a", "#c2a5cf", "#dfa55f", "#6cc4b8", "#bdbdbd", "#f1a3cd", "#a6dba0"];
 
   // Elements, numbers and colours ---------------------------------------------------------------
   function element(tag, text, attributes = {}) {
@@ -21,12 +19,15 @@
   const replace = (id, children) => $(id).replaceChildren(...children);
   const number = (value, digits) => (value === null || value === undefined || !isFinite(value)
     ? "–" : value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
-  const label = (metric) => report.metrics[metric].label;
-  const color = (series) => (dark.matches ? series.darkColor : series.color);
-  const dashed = (index) => (dark.matches ? DASHED_DARK : DASHED)[index % DASHED.length];
+  const words = (metric) => report.metrics[metric];
+  const color = (curve) => (dark.matches ? curve.darkColor : curve.color);
+  const line = (curve) => ({ color: color(curve), width: curve.width, dash: curve.dash });
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-  function layout(xTitle, yTitle) {
+  // What a reader zoomed into stays while the axes mean the same: clip, metric, kind of rate axis.
+  const sameAxes = (...more) => [report.clips.indexOf(state.clip), state.metric, ...more].join("|");
+
+  function layout(xTitle, yTitle, axes) {
     const axis = (title) => ({
       title: { text: title }, gridcolor: css("--grid"), linecolor: css("--line"), zeroline: false,
       automargin: true,
@@ -35,7 +36,7 @@
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false,
       font: { color: css("--ink"), family: "system-ui, sans-serif", size: 13 },
       margin: { l: 60, r: 14, t: 30, b: 48 }, hovermode: "closest",
-      hoverlabel: { align: "left" },
+      hoverlabel: { align: "left" }, uirevision: axes,
       modebar: { bgcolor: "rgba(0,0,0,0)", color: css("--line"), activecolor: css("--accent") }, xaxis: axis(xTitle), yaxis: axis(yTitle),
     };
   }
@@ -46,11 +47,11 @@
     return {
       name: series.name, mode: "lines+markers", visible: !state.hidden.has(series.name),
       x: points.map((p) => p.bpp), y: points.map((p) => p.metrics[state.metric]),
-      line: { color: color(series), width: series.width },
+      line: line(series),
       marker: { symbol: series.marker, size: 8, color: color(series),
         line: { color: color(series), width: series.marker === "asterisk" ? 1.5 : 0 } },
       customdata: points.map((p) => hoverText(p, series.kind)),
-      hovertemplate: "<b>%{fullData.name}</b><br>%{x:.4f} bpp, %{y:.2f}<br>%{customdata}<extra></extra>",
+      hovertemplate: `<b>%{fullData.name}</b><br>%{x:.4f} bpp, %{y:.${words(state.metric).digits}f}<br>%{customdata}<extra></extra>`,
     };
   }
 
@@ -62,20 +63,21 @@
     return parts.join(", ") + seconds;
   }
 
-  function publishedTrace(curve, index) {
+  function publishedTrace(curve) {
     return {
       name: curve.name, mode: "lines+markers", x: curve.bpp, y: curve.values,
       visible: state.published && !state.hidden.has(curve.name),
-      line: { color: dashed(index), width: 1.4, dash: "dash" },
-      marker: { symbol: "circle-open", size: 7, color: dashed(index) },
-      hovertemplate: `<b>%{fullData.name}</b><br>%{x:.4f} bpp, %{y:.2f}<extra></extra>`,
+      line: line(curve),
+      marker: { symbol: curve.marker, size: 7, color: color(curve) },
+      hovertemplate: `<b>%{fullData.name}</b><br>%{x:.4f} bpp, %{y:.${words(state.metric).digits}f}<extra></extra>`,
     };
   }
   const shownPublished = () => state.clip.published.filter((c) => c.metric === state.metric);
 
   function drawCurves() {
-    const drawing = layout("bits per pixel", label(state.metric));
-    drawing.xaxis.type = $("log-rate").checked ? "log" : "linear";
+    const rate = $("log-rate").checked ? "log" : "linear";
+    const drawing = layout("bits per pixel", words(state.metric).axis, sameAxes(rate));
+    drawing.xaxis.type = rate;
     if ($("log-rate").checked) drawing.xaxis.dtick = "D2"; else drawing.xaxis.rangemode = "tozero";
     const traces = [...shownPublished().map(publishedTrace), ...state.clip.series.map(measuredTrace)];
     Plotly.react("rd-plot", traces, drawing, PLOT);
@@ -83,10 +85,11 @@
   }
 
   function drawChips() {
-    const chip = (name, text, stroke, kind) => {
+    const chip = (curve) => {
+      const { name, dash } = curve;
       const button = element("button", "", { type: "button", "aria-pressed": !state.hidden.has(name) });
       button.dataset.series = name;
-      button.append(element("i", "", { class: kind, style: `border-color:${stroke}` }), text);
+      button.append(element("i", "", { class: dash, style: `border-color:${color(curve)}` }), name);
       button.addEventListener("click", () => {
         if (!state.hidden.delete(name)) state.hidden.add(name);
         drawCurves();
@@ -96,18 +99,17 @@
       return button;
     };
     const published = state.published ? shownPublished() : [];
-    replace("series-chips", [
-      ...state.clip.series.map((s) => chip(s.name, s.name, color(s), "solid")),
-      ...published.map((c, i) => chip(c.name, c.name, dashed(i), "dashed")),
-    ]);
-    const notes = [...new Set(published.map((c) => `${c.source}: ${c.protocol}`))];
+    replace("series-chips", [...state.clip.series, ...published].map(chip));
+    const protocols = [...new Set(published.map((c) => `${c.source}: ${c.protocol}`))];
+    const notes = protocols.length ? [`Published, by other protocols than ours, not in any table: ${protocols.join("; ")}.`] : [];
+    notes.push(...state.clip.notPublished.map((reason) => `${reason}.`));
     $("published-note").hidden = !notes.length;
-    $("published-note").textContent = `Published, by other protocols than ours, not in any table: ${notes.join("; ")}.`;
+    $("published-note").textContent = notes.join(" ");
   }
 
   function drawMetricButtons() {
     replace("metric-buttons", state.clip.metrics.map((metric) => {
-      const button = element("button", label(metric).replace(" (dB)", ""),
+      const button = element("button", words(metric).name,
         { type: "button", "aria-pressed": metric === state.metric });
       button.dataset.metric = metric;
       button.addEventListener("click", () => {
@@ -126,7 +128,7 @@
     if (!matrix) return;
     const names = Object.keys(matrix);
     const head = element("tr");
-    head.append(element("th", `by ${label(state.metric).replace(" (dB)", "")}`, { scope: "col" }));
+    head.append(element("th", `by ${words(state.metric).name}`, { scope: "col" }));
     for (const name of names) {
       const isAnchor = name === state.clip.anchor;
       head.append(element("th", `vs ${name}`, { scope: "col", ...(isAnchor ? { class: "anchor" } : {}) }));
@@ -143,7 +145,7 @@
   function bdCell(value, isSelf) {
     if (isSelf) return element("td", "·");
     if (value === null) {
-      return element("td", "–", { title: "the curves share no quality, have under two points, or are not monotone" });
+      return element("td", "–", { title: "no such curve, under two points, not monotone, or the curves share under a quarter of the shorter one's quality" });
     }
     const strength = Math.min(0.42, Math.abs(value) / 160);
     const tone = value < 0 ? "--good" : "--bad";
@@ -154,7 +156,8 @@
   function seriesHeading(name) {
     const heading = element("th", "", { scope: "row" });
     const series = state.clip.series.find((s) => s.name === name);
-    heading.append(element("span", "", { class: "swatch", style: `background:${color(series)}` }), name);
+    if (series) heading.append(element("span", "", { class: "swatch", style: `background:${color(series)}` }));
+    heading.append(name);
     return heading;
   }
 
@@ -181,8 +184,7 @@
     replace("frame", viewer.frames.map((frame, i) => element("option", frame, { value: i })));
     $("frame").value = Math.floor(viewer.frames.length / 2);
     const choice = report.kind === "compare" ? "" : `Of each codec the point nearest to ${number(viewer.bytes, 0)} bytes. `;
-    $("viewer-note").textContent = choice
-      + (viewer.lossless ? "Pictures are lossless." : "Pictures are compressed once more for this page (WebP, quality 90).");
+    $("viewer-note").textContent = choice + viewer.note;
     drawFrames();
   }
 
@@ -193,15 +195,15 @@
       const frame = state.clip.viewer.frames[index];
       $(`${side}-image`).src = chosen.images[index];
       $(`${side}-image`).alt = `Frame ${frame} of ${chosen.name}`;
-      replace(`${side}-caption`, caption(chosen, frame));
+      replace(`${side}-caption`, caption(chosen, index));
     }
     resizeStage();
   }
 
-  function caption(chosen, frame) {
+  function caption(chosen, index) {
     const name = element("strong", chosen.name);
     if (chosen.bytes === undefined) return [name, ", uncoded"];
-    const psnr = chosen.psnr[frame] === undefined ? "" : `, this frame ${number(chosen.psnr[frame], 2)} dB`;
+    const psnr = chosen.psnr[index] === null ? "" : `, this frame ${number(chosen.psnr[index], 2)} dB`;
     return [name, `: ${number(chosen.bytes, 0)} bytes, ${number(chosen.bpp, 4)} bpp${psnr}`];
   }
 
@@ -232,21 +234,15 @@
   }
 
   // Frame by frame -------------------------------------------------------------------------------
-  function nearest(series) {
-    const pixels = state.clip.frames * state.clip.width * state.clip.height;
-    const bpp = 8 * state.clip.viewer.bytes / pixels;
-    const distance = (p) => Math.abs(Math.log(p.bpp / bpp));
-    return series.points.reduce((best, p) => (distance(p) < distance(best) ? p : best));
-  }
-
   function drawPerFrame() {
-    const traces = state.clip.series.filter((s) => nearest(s).perFrame[state.metric]).map((series) => ({
+    const { axis, digits } = words(state.metric);
+    const traces = state.clip.series.filter((s) => s.perFrame[state.metric]).map((series) => ({
       name: series.name, mode: "lines", visible: !state.hidden.has(series.name),
-      y: nearest(series).perFrame[state.metric], line: { color: color(series), width: series.width },
-      hovertemplate: "<b>%{fullData.name}</b><br>frame %{x}: %{y:.2f}<extra></extra>",
+      y: series.perFrame[state.metric], line: line(series),
+      hovertemplate: `<b>%{fullData.name}</b><br>frame %{x}: %{y:.${digits}f}<extra></extra>`,
     }));
     show("per-frame", traces.length > 0);
-    if (traces.length) Plotly.react("frame-plot", traces, layout("frame", label(state.metric)), PLOT);
+    if (traces.length) Plotly.react("frame-plot", traces, layout("frame", axis, sameAxes()), PLOT);
   }
 
   // Points and times -----------------------------------------------------------------------------
@@ -254,8 +250,9 @@
     const { metrics, frames, series: curves } = state.clip;
     const isThere = ([, text]) => curves.some((s) => s.points.some((p) => text(p) !== "–"));
     const columns = [
-      ["Quality", (p) => (p.quality === null ? "–" : String(p.quality))], ["Bytes", (p) => number(p.bytes, 0)], ["bpp", (p) => number(p.bpp, 4)],
-      ...metrics.map((m) => [label(m), (p) => number(p.metrics[m], 2)]),
+      ["Quality", (p) => (p.quality === null ? "–" : String(p.quality))], ["Budget", (p) => p.budget || "–"],
+      ["Bytes", (p) => number(p.bytes, 0)], ["bpp", (p) => number(p.bpp, 4)],
+      ...metrics.map((m) => [words(m).label, (p) => number(p.metrics[m], words(m).digits)]),
       ["Encode (s)", (p) => number(p.encodeSeconds, 1)],
       ["Decode (frames/s)", (p) => number(frames / p.decodeSeconds, 1)],
       ["Parameters", (p) => number(p.parameters, 0)], ["kMAC/pixel", (p) => number(p.kmacPerPixel, 1)],
@@ -285,7 +282,8 @@
 
   function drawClip() {
     state.metric = state.clip.metrics.includes(state.metric) ? state.metric : state.clip.metrics[0];
-    $("clip-label").textContent = `${state.clip.label}, ${number(state.clip.fps, 2)} frames/s`;
+    const fps = state.clip.fps ? `, ${number(state.clip.fps, 2)} frames/s` : "";
+    $("clip-label").textContent = state.clip.label + fps;
     $("published-choice").hidden = !state.clip.published.length;
     fillViewer();
     drawMetric();
