@@ -1,10 +1,11 @@
-"""The README's RD plot: `inrcodec eval` of Bunny, its records, and what is drawn from them.
+"""The README's RD plot: an evaluation of Bunny, its records, and what is drawn from them.
 
     python benchmarks/rd_bunny.py run [--time 120s]   measures what is missing; Ctrl-C, and again
     python benchmarks/rd_bunny.py report              plot and table from the committed records
 
-`run` keeps the whole evaluation, with `report.html`, in `build/rd_bunny/`, and its records without
-the per-frame values in benchmarks/results/rd_bunny.json.
+`run` keeps the whole evaluation, with `report.html`, in `build/rd_bunny/`. Of its records, those of
+complete curves go without the per-frame values to benchmarks/results/rd_bunny.json, if all of them
+are of one commit. Reference codecs are tuned for PSNR, which the BD-rates measure.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ import json
 import sys
 from pathlib import Path
 
-from inrcodec.cli import main as inrcodec
+from inrcodec.cli._parser import seconds
+from inrcodec.errors import EvaluationError, InrcodecError, Interrupted
 from inrcodec.evaluation._bd_tables import bd_markdown
 from inrcodec.evaluation._consistency import check_points
-from inrcodec.evaluation._outputs import default_anchor
+from inrcodec.evaluation._outputs import default_anchor, write_outputs
+from inrcodec.evaluation._plan import AUTO_BPP, EvalOptions, kind_of
 from inrcodec.evaluation._plots import draw_rd
-from inrcodec.evaluation._points import EvalPoint, load_points
+from inrcodec.evaluation._points import EvalPoint, group_by_series, load_points
+from inrcodec.evaluation._run import evaluate
+from inrcodec.evaluation.codecs import CODECS
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "build" / "rd_bunny"
@@ -27,29 +32,77 @@ RESULT = ROOT / "benchmarks" / "results" / "rd_bunny.json"
 PLOT = ROOT / "docs" / "images" / "rd_bunny"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- rd: begin -->", "<!-- rd: end -->"
-CLIP = ["bunny", "--resize", "640x360", "--frames", "0:32"]
+CODEC_NAMES = ("hnerv", "nervpp", "hnervpp", "x264", "x265", "svtav1", "vvenc")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     runner = commands.add_parser("run", help="measure the points that are missing")
-    runner.add_argument("--time", default="120s", help="of each encode of ours")
+    runner.add_argument("--time", type=seconds, default=120.0, help="of each encode of ours")
     commands.add_parser("report", help="draw the plot, and put the table into README.md")
     arguments = parser.parse_args()
-    status = 0
-    if arguments.command == "run":
-        status = inrcodec(["eval", *CLIP, "--time", arguments.time, "--out", str(OUT)])
-        if status not in (0, 1):
-            return status
-        keep_records()
-    report()
-    return status
+    try:
+        failures = run(arguments.time) if arguments.command == "run" else ()
+        report()
+    except (Interrupted, KeyboardInterrupt) as exc:
+        print(exc, file=sys.stderr)
+        return 130
+    except InrcodecError as exc:
+        print(exc, file=sys.stderr)
+        return 1
+    return 1 if failures else 0
 
 
-def keep_records() -> None:
+def run(time_seconds: float) -> tuple[str, ...]:
+    """Measure what is missing and keep the records; returns one line for each failed point.
+
+    Raises:
+        EvaluationError: there is nothing to publish, or the points are of several commits.
+    """
+    options = EvalOptions(
+        codecs=CODEC_NAMES,
+        tune_psnr=True,
+        time_seconds=time_seconds,
+        frames=(0, 32),
+        resize=(640, 360),
+    )
+    summary = evaluate(["bunny"], OUT, options=options, progress=True)
+    for failure in summary.failures:
+        print(failure, file=sys.stderr)
+    points = load_points(OUT)
+    if points:
+        write_outputs(points, OUT, anchor=default_anchor(points))
+    keep_records(complete(points))
+    return summary.failures
+
+
+def complete(points: list[EvalPoint]) -> list[EvalPoint]:
+    """Return the points of curves of which none is missing.
+
+    Raises:
+        EvaluationError: there are none, or they are of several commits.
+    """
+    found = []
+    for series, curve in group_by_series(points).items():
+        codec = curve[0].codec
+        expected = len(AUTO_BPP) if kind_of(codec) == "inr" else len(CODECS[codec].qualities)
+        if len(curve) == expected:
+            found += curve
+        else:
+            print(f"{series}: {len(curve)} of {expected} points, left out", file=sys.stderr)
+    commits = sorted({point.commit or "unknown" for point in found})
+    if len(commits) != 1:
+        raise EvaluationError(
+            f"{OUT}: complete curves are of commits {', '.join(commits) or '(none)'}, must be of "
+            "one; nothing is published: delete the older records and run again"
+        )
+    return found
+
+
+def keep_records(points: list[EvalPoint]) -> None:
     """Write the records, the per-frame values left out, as one result."""
-    records = [json.loads(point.to_json()) for point in load_points(OUT)]
+    records = [json.loads(point.to_json()) for point in points]
     for record in records:
         record["per_frame"] = {}
         record["snapshots"] = {}
@@ -74,13 +127,25 @@ def report() -> None:
 def caption(points: list[EvalPoint]) -> str:
     """Return the plot and what must be said of it."""
     budgets = sorted({p.budget for p in points if p.budget})
-    budget = f", {' or '.join(budgets)} of fitting a point" if budgets else ""
-    commits = ", ".join(sorted({p.commit or "unknown" for p in points}))
+    seeds = sorted({str(p.seed) for p in points if p.seed is not None})
+    commits = sorted({p.commit or "unknown" for p in points})
+    said = [
+        points[0].label,
+        *sorted({p.device for p in points}),
+        *([f"{' or '.join(budgets)} of fitting a point"] if budgets else []),
+        *([f"seed {', '.join(seeds)}"] if seeds else []),
+        *(["reference codecs tuned for PSNR"] if any(map(is_tuned, points)) else []),
+        f"commit {', '.join(commits)}",
+    ]
     return (
         "![Rate-distortion curves on Bunny](docs/images/rd_bunny.png)\n\n"
-        f"*{points[0].label}; {points[0].device}{budget}, seed 0, commit {commits}; "
-        "`benchmarks/rd_bunny.py` repeats it.*"
+        f"*{'; '.join(said)}; `benchmarks/rd_bunny.py` repeats it.*"
     )
+
+
+def is_tuned(point: EvalPoint) -> bool:
+    """Whether a reference codec was told to aim at PSNR."""
+    return bool(point.settings.get("tune_psnr"))
 
 
 if __name__ == "__main__":

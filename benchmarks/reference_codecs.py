@@ -55,7 +55,7 @@ def main() -> None:
         reference = prepare_reference("bunny", Path(folder), crop=SIZE)
         for name in SETTINGS:
             curve = [p for p in given if (p["codec"], p["size"]) == (name, GIVEN_SIZE)]
-            points += measure(name, curve, reference, folder=Path(folder))
+            points += measure(name, curve, reference)
     result = {
         "clip": "bunny",
         "width": SIZE[0],
@@ -72,13 +72,13 @@ def main() -> None:
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def measure(name: str, curve: list[Point], reference: Reference, *, folder: Path) -> list[Point]:
+def measure(name: str, curve: list[Point], reference: Reference) -> list[Point]:
     """Every quality of one setting, each beside the given one and beside the given curve."""
     points = []
     qualities = SETTINGS[name][3]
     for quality in qualities:
         same = next(p for p in curve if p["q"] == quality)
-        as_given = run(name, quality, reference, feed="rgb", conversion="full", folder=folder)
+        as_given = run(name, quality, reference, feed="rgb", conversion="full")
         db = as_given["metrics"]["psnr_rgb"] - interpolate(curve, as_given["bytes"])
         points.append(
             {
@@ -91,7 +91,7 @@ def measure(name: str, curve: list[Point], reference: Reference, *, folder: Path
         )
         print(f"{name} {quality}: {as_given['bytes']} bytes, {db:+.3f} dB", file=sys.stderr)
     if name in OWN_420:
-        own = run(name, qualities[-1], reference, feed="yuv", conversion="auto", folder=folder)
+        own = run(name, qualities[-1], reference, feed="yuv", conversion="auto")
         points[-1]["from_own_420"] = own
     return points
 
@@ -103,16 +103,17 @@ def run(
     *,
     feed: Feed,
     conversion: RgbConversion,
-    folder: Path,
 ) -> Point:
-    """Encode, decode and score once."""
+    """Encode, decode and score once; what is decoded is on disk only meanwhile."""
     codec_name, preset, tune_psnr, _ = SETTINGS[name]
     codec = find_codec(codec_name)
-    point = codec.encode(
-        reference, quality, preset=preset, tune_psnr=tune_psnr, feed=feed, folder=folder
-    )
-    rgb, yuv = codec.decode(point, reference, folder, conversion=conversion)
-    per_frame = score(reference, rgb, yuv, metrics=METRICS)
+    with tempfile.TemporaryDirectory() as name_of_folder:
+        folder = Path(name_of_folder)
+        point = codec.encode(
+            reference, quality, preset=preset, tune_psnr=tune_psnr, feed=feed, folder=folder
+        )
+        rgb, yuv = codec.decode(point, reference, folder, conversion=conversion)
+        per_frame = score(reference, rgb, yuv, metrics=METRICS)
     num_pixels = rgb.num_frames * rgb.width * rgb.height
     return {
         "bytes": point.num_bytes,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import Any
 
+from inrcodec.cli import _eval_options as o
 from inrcodec.cli import _evaluation as e
 from inrcodec.cli import _parser as p
+from inrcodec.errors import EvaluationError
 
 _CODECS = "hnerv,nervpp,hnervpp,x264,x265,svtav1,vvenc"
 _METRICS = "psnr_rgb,psnr_yuv,ms_ssim,vmaf"
@@ -42,13 +45,13 @@ def _add_codecs(group: Any) -> None:
     )
     group.add_argument(
         "--points",
-        type=_points,
+        type=o.points,
         metavar="X,Y",
         help="bpp of ours: 0.02,0.05,0.1,0.2, or auto (default): these, more of a small clip",
     )
     group.add_argument(
         "--qualities",
-        type=_qualities,
+        type=o.qualities,
         action="append",
         default=[],
         metavar="C=X,Y",
@@ -56,11 +59,17 @@ def _add_codecs(group: Any) -> None:
     )
     group.add_argument(
         "--codec-preset",
-        type=_codec_preset,
+        type=o.codec_preset,
         action="append",
         default=[],
         metavar="C=NAME",
         help="preset of a reference codec: x264=medium; once a codec",
+    )
+    group.add_argument(
+        "--gop",
+        type=p.positive_int,
+        metavar="N",
+        help="most frames between key frames of reference codecs (default: each codec's own)",
     )
     group.add_argument(
         "--tune-psnr", action="store_true", help="let reference codecs aim at PSNR, not at the eye"
@@ -108,7 +117,10 @@ def _add_work(group: Any) -> None:
     )
     group.add_argument("--executor", default="local", metavar="E", help="local (default) or ray")
     group.add_argument(
-        "--redo", action="store_true", help="replace points that were measured with other settings"
+        "--redo",
+        action="store_true",
+        help="replace points that were measured with other settings; to measure a point again with "
+        "the same, delete its record",
     )
 
 
@@ -121,10 +133,29 @@ def run(arguments: argparse.Namespace) -> int:
     require_extra("eval", "inrcodec eval")
     if arguments.executor == "ray":
         require_extra("ray", "--executor ray")
+    from inrcodec.evaluation._lock import folder_lock
+    from inrcodec.evaluation._run import check_call
+
+    out = Path(arguments.out)
+    options = o.options(arguments)
+    check_call(arguments.sources, options, workers=arguments.workers, executor=arguments.executor)
+    o.check_anchor(arguments.anchor, options, out)
+    try:
+        with folder_lock(out):
+            failures = _measure_and_write(arguments, options, out)
+    except BrokenPipeError:
+        raise
+    except OSError as exc:  # a full disk, say
+        raise EvaluationError(str(exc)) from exc
+    for failure in failures:
+        print(f"inrcodec: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _measure_and_write(arguments: argparse.Namespace, options: Any, out: Any) -> Sequence[str]:
+    """Return one line for each point that failed."""
     from inrcodec.evaluation._run import evaluate
 
-    options = _options(arguments)
-    out = Path(arguments.out)
     summary = evaluate(
         arguments.sources,
         out,
@@ -134,9 +165,7 @@ def run(arguments: argparse.Namespace) -> int:
         progress=not arguments.quiet,
     )
     _write(arguments, out)
-    for failure in summary.failures:
-        print(f"inrcodec: {failure}", file=sys.stderr)
-    return 1 if summary.failures else 0
+    return summary.failures
 
 
 def _write(arguments: argparse.Namespace, out: Any) -> None:
@@ -157,56 +186,3 @@ def _write(arguments: argparse.Namespace, out: Any) -> None:
     print(f"{len(points)} points: {', '.join(map(str, written.paths))}")
     for note in written.notes:
         print(f"--published: {note}")
-
-
-def _options(arguments: argparse.Namespace) -> Any:
-    from inrcodec.evaluation._plan import EvalOptions
-
-    return EvalOptions(
-        codecs=arguments.codecs,
-        bpps=arguments.points or None,
-        qualities=dict(arguments.qualities),
-        presets=dict(arguments.codec_preset),
-        tune_psnr=arguments.tune_psnr,
-        preset=arguments.preset,
-        recipe=arguments.recipe,
-        epochs=arguments.epochs,
-        time_seconds=arguments.time,
-        seed=arguments.seed,
-        device=arguments.device,
-        frames=arguments.frames,
-        resize=arguments.resize,
-        crop=arguments.crop,
-        raw=e.raw_format(arguments),
-        metrics=arguments.metrics,
-        redo=arguments.redo,
-    )
-
-
-def _points(text: str) -> tuple[float, ...]:
-    """Return rates: `0.02,0.05`; none for `auto`.
-
-    >>> _points("0.05,0.02"), _points("auto")
-    ((0.02, 0.05), ())
-    """
-    return () if text == "auto" else tuple(sorted({p.positive_float(x) for x in text.split(",")}))
-
-
-def _qualities(text: str) -> tuple[str, tuple[float, ...]]:
-    """Return a codec and its qualities: `x264=22,28`.
-
-    >>> _qualities("x264=22,28")
-    ('x264', (22.0, 28.0))
-    """
-    codec, _, values = text.partition("=")
-    try:
-        return codec, tuple(sorted({float(x) for x in values.split(",")}))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not such as x264=22,28,34") from None
-
-
-def _codec_preset(text: str) -> tuple[str, str]:
-    codec, _, preset = text.partition("=")
-    if not codec or not preset:
-        raise argparse.ArgumentTypeError(f"{text!r} is not such as x264=medium")
-    return codec, preset

@@ -4,7 +4,8 @@
     scores = score(reference, decoded_rgb, decoded_yuv, metrics=("psnr_rgb", "vmaf"))
     bd_rate(anchor_points, test_points)                  # per cent
 
-Frames lie in raw files and are read a few at a time: 600 frames of 1080p fit in 4 GB of memory.
+Frames lie in raw files and are read a few at a time: preparing and scoring 600 frames of 1080p fits
+in 4 GB of memory. An encode of ours does not: it holds the clip in memory.
 Imports are lazy, as in `inrcodec`.
 """
 

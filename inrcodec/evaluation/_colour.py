@@ -46,8 +46,18 @@ def yuv420_to_rgb(yuv: RawFrames, out: Path, *, matrix: str) -> RawFrames:
     """
     if yuv.pixel_format == "rgb24":
         raise ValueError(f"{yuv.path}: is rgb24, must be 4:2:0")
-    side = f"in_color_matrix={_checked(matrix)}:in_range=tv:in_chroma_loc={CHROMA_LOCATION}"
-    return _convert(yuv, out, "rgb24", f"scale={side}:out_range=pc:flags={SWS_FLAGS}")
+    options = ":".join(f"{name}={value}" for name, value in to_rgb_scale(matrix).items())
+    return _convert(yuv, out, "rgb24", f"scale={options}")
+
+
+def to_rgb_scale(matrix: str) -> dict[str, str]:
+    """Return the options of FFmpeg's `scale` from limited-range 4:2:0 to RGB.
+
+    Raises:
+        ValueError: an unknown matrix.
+    """
+    source = {"in_color_matrix": _checked(matrix), "in_range": "limited"}
+    return {**source, "in_chroma_loc": CHROMA_LOCATION, "out_range": "full", "flags": SWS_FLAGS}
 
 
 def _checked(matrix: str) -> str:

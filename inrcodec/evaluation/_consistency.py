@@ -16,7 +16,7 @@ from inrcodec.errors import EvaluationError
 from inrcodec.evaluation._plan import PointJob
 from inrcodec.evaluation._points import EvalPoint, point_path, point_stem, series_name
 
-_OF_CLIP = ("frames", "crop", "resize", "frames_crc32")
+_OF_CLIP = ("frames", "crop", "resize", "frames_crc32", "fps")
 _FREE = ("quality", "metrics")  # what points of one curve may differ in
 
 

@@ -1,34 +1,29 @@
 """Measuring one point: encode, decode what was written, score it, keep a few frames.
 
 In: a `PointJob`. Out: its `EvalPoint`. Our fits are made by `inrcodec.encode`, so that an
-interrupted one goes on from its checkpoint; decoded frames lie on disk only while they are scored.
+interrupted one goes on from its checkpoint (`_kept_fit.py`); decoded frames lie on disk only while
+they are scored.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from inrcodec._encode import encode
 from inrcodec._provenance import commit, num_cores, processor_name, software_versions
-from inrcodec._session import checkpoint_path
-from inrcodec.bitstream import write_atomically
-from inrcodec.errors import CheckpointError
 from inrcodec.evaluation._decode_inr import decode_inr
+from inrcodec.evaluation._kept_fit import fit_once, stream_path
+from inrcodec.evaluation._leftovers import DECODED_PREFIX
 from inrcodec.evaluation._plan import PointJob
-from inrcodec.evaluation._points import EvalPoint, clip_folder
+from inrcodec.evaluation._points import EvalPoint
 from inrcodec.evaluation._reference import RawFrames
 from inrcodec.evaluation._scores import score
 from inrcodec.evaluation._snapshots import save_snapshots
 from inrcodec.evaluation.codecs import CODECS, ffmpeg_version
-
-DECODED_PREFIX = ".decoded-"  # then the process, of folders that do not outlive their point
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +36,7 @@ class Coded:
     stream: Path
     rgb: RawFrames
     yuv: RawFrames | None = None
-    facts: dict[str, Any] = field(default_factory=dict)  # members of EvalPoint that only ours have
+    facts: dict[str, Any] = field(default_factory=dict)  # members of EvalPoint; go before others
 
 
 def measure(job: PointJob, *, progress: bool = False) -> EvalPoint:
@@ -73,6 +68,7 @@ def _point(
         "recipe": None,
         "device": f"{processor_name()}, {num_cores()} cores",
         "versions": {**software_versions(), "ffmpeg": ffmpeg_version()},
+        "commit": commit(),
         **coded.facts,
     }
     return EvalPoint(
@@ -93,18 +89,11 @@ def _point(
         per_frame={
             name: [round(v, 5) for v in values] for name, values in per_frame.items() if values
         },
-        commit=commit(),
         stream=coded.stream.relative_to(job.out).as_posix(),
         snapshots=snapshots,
         settings=job.settings,
         **facts,
     )
-
-
-def _stream_folder(job: PointJob) -> Path:
-    folder = job.out / "streams" / clip_folder(job.reference.name) / job.stem
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _code_reference(job: PointJob, decoded: Path) -> Coded:
@@ -114,15 +103,14 @@ def _code_reference(job: PointJob, decoded: Path) -> Coded:
         job.quality,
         preset=job.settings["preset"],
         tune_psnr=job.settings["tune_psnr"],
-        folder=_stream_folder(job),
+        gop_frames=job.settings["gop_frames"],
+        folder=job.stream_folder,
     )
-    start = time.perf_counter()
     rgb, yuv = codec.decode(point, job.reference, decoded)
-    seconds = point.decode_seconds or time.perf_counter() - start
     return Coded(
         num_bytes=point.num_bytes,
         encode_seconds=point.encode_seconds,
-        decode_seconds=seconds,
+        decode_seconds=point.decode_seconds,
         stream=point.stream,
         rgb=rgb,
         yuv=yuv,
@@ -130,40 +118,25 @@ def _code_reference(job: PointJob, decoded: Path) -> Coded:
 
 
 def _code_inr(job: PointJob, decoded: Path, *, progress: bool) -> Coded:
-    stream = _stream_folder(job) / f"{job.stem}.inr"
-    report = _encode_once(job, stream, progress=progress)
+    stream = stream_path(job)
+    stream.parent.mkdir(parents=True, exist_ok=True)
+    fit = fit_once(job, lambda: _encode(job, stream, progress=progress))
     rgb, seconds = decode_inr(stream, decoded / "decoded.rgb", device=job.options.device)
-    names = ("model", "recipe", "parameters", "kmac_per_pixel", "device", "seed")
+    names = ("model", "recipe", "parameters", "kmac_per_pixel", "seed")
     return Coded(
-        num_bytes=report["bytes"] - report["audio_bytes"],
-        encode_seconds=report["seconds"]["total"],
+        num_bytes=fit.report["bytes"] - fit.report["audio_bytes"],
+        encode_seconds=fit.report["seconds"]["total"],
         decode_seconds=seconds,
         stream=stream,
         rgb=rgb,
-        facts={name: report[name] for name in names},
+        facts={
+            **{name: fit.report[name] for name in names},
+            "device": fit.device,
+            # Of the fit, which may be older than its scores; FFmpeg only scores.
+            "versions": {**fit.versions, "ffmpeg": ffmpeg_version()},
+            "commit": fit.commit,
+        },
     )
-
-
-def _encode_once(job: PointJob, stream: Path, *, progress: bool) -> dict[str, Any]:
-    """Return the report of the encode; one that was finished before is not repeated."""
-    kept = stream.with_suffix(".json")
-    settings = json.loads(json.dumps(job.settings))
-    # The metrics are no matter of the encode.
-    settings.pop("metrics", None)
-    if kept.exists() and stream.exists():
-        finished = json.loads(kept.read_text())
-        if finished["settings"] == settings:
-            report: dict[str, Any] = finished["report"]
-            return report
-    try:
-        report = _encode(job, stream, progress=progress)
-    except CheckpointError:
-        if not job.options.redo:
-            raise
-        checkpoint_path(stream).unlink(missing_ok=True)
-        report = _encode(job, stream, progress=progress)
-    write_atomically(kept, json.dumps({"settings": settings, "report": report}).encode())
-    return report
 
 
 def _encode(job: PointJob, stream: Path, *, progress: bool) -> dict[str, Any]:
@@ -187,11 +160,3 @@ def _encode(job: PointJob, stream: Path, *, progress: bool) -> dict[str, Any]:
         resume=True,
         progress=progress,
     ).to_dict()
-
-
-def remove_leftovers(out: Path) -> None:
-    """Remove the decoded frames of processes that were killed."""
-    for folder in out.glob(f"{DECODED_PREFIX}*"):
-        process = folder.name.removeprefix(DECODED_PREFIX).split("-")[0]
-        if process.isdecimal() and not Path("/proc", process).exists() and Path("/proc/1").exists():
-            shutil.rmtree(folder, ignore_errors=True)

@@ -7,21 +7,29 @@ where ours have to be.
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inrcodec import models
 from inrcodec._presets import preset as preset_named
-from inrcodec.evaluation._points import point_path, point_stem
+from inrcodec._source import source_path
+from inrcodec.evaluation._points import clip_folder, point_path, point_stem
 from inrcodec.evaluation._scores import check_metrics
 from inrcodec.fitting import recipe_epochs, resolve_device
 
 if TYPE_CHECKING:
     from inrcodec.evaluation._reference import Reference
     from inrcodec.video import RawVideoFormat
+
+METHOD = 1
+"""Of the measurement itself, in the settings of every point. Raise it by hand with every change
+that moves figures while their options stay the same: of the table of reference codecs, the colour
+path, or a metric. Points of other methods are then not taken for the same.
+"""
 
 AUTO_BPP = (0.02, 0.05, 0.1, 0.2)
 _AUTO_SMALLEST_BYTES = 12_000  # under it the overhead of a file and the smallest networks tell
@@ -42,6 +50,7 @@ class EvalOptions:
     qualities: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # else the default
     presets: Mapping[str, str] = field(default_factory=dict)  # of reference codecs, likewise
     tune_psnr: bool = False  # of reference codecs
+    gop_frames: int | None = None  # between their key frames; None: each codec's own default
     preset: str = "medium"  # of ours
     recipe: str | None = None
     epochs: int | None = None  # budget of a point of ours; else time_seconds; else the preset's
@@ -93,6 +102,11 @@ class PointJob:
         return point_path(self.out, self.reference.name, self.stem)
 
     @property
+    def stream_folder(self) -> Path:
+        """Where the coded file lies, or will, with what is kept beside it."""
+        return self.out / "streams" / clip_folder(self.reference.name) / self.stem
+
+    @property
     def title(self) -> str:
         """The point as progress names it."""
         unit = "bpp" if self.kind == "inr" else "CRF/QP"
@@ -116,32 +130,46 @@ def kind_of(codec: str) -> str:
     raise ValueError(f"codec {codec!r} is unknown, must be one of {known}")
 
 
-def plan(source: str, reference: Reference, out: Path, options: EvalOptions) -> list[PointJob]:
-    """Return the jobs of one clip, those of reference codecs first."""
+def plan(
+    source: str, reference: Reference, out: Path, options: EvalOptions, *, workers: int = 1
+) -> list[PointJob]:
+    """Return the jobs of one clip, those of reference codecs first.
+
+    Args:
+        source: what the clip was read from.
+        reference: its frames on disk.
+        out: folder of the records.
+        options: what is measured.
+        workers: points measured at once: fits in a given time that share the cores are others.
+    """
     clip = {
+        "method": METHOD,
         "frames": options.frames,
         "resize": options.resize,
         "crop": options.crop,
+        "fps": str(reference.fps),
         "frames_crc32": _crc32(reference.rgb.path),
         "metrics": sorted(options.metrics),
     }
     ordered = sorted(options.codecs, key=lambda name: kind_of(name) != "reference")
     jobs = []
     for codec in dict.fromkeys(ordered):
-        kind = kind_of(codec)
-        qualities, detail, settings = (_inr if kind == "inr" else _reference)(
-            codec, reference, options
-        )
+        kind, on_device = kind_of(codec), options
+        if kind == "reference":
+            qualities, detail, settings = _reference(codec, options)
+        else:
+            on_device = replace(options, device=str(resolve_device(options.device)))
+            qualities, detail, settings = _inr(codec, reference, options, workers)
         jobs += [
             PointJob(
-                source=source,
+                source=_absolute(source),
                 reference=reference,
                 out=out,
                 codec=codec,
                 kind=kind,
                 detail=detail,
                 quality=quality,
-                options=options,
+                options=on_device,
                 settings={**clip, "codec": codec, "quality": quality, **settings},
             )
             for quality in qualities
@@ -152,17 +180,24 @@ def plan(source: str, reference: Reference, out: Path, options: EvalOptions) -> 
 Planned = tuple[Sequence[float], str | None, dict[str, Any]]
 
 
-def _reference(codec: str, reference: Reference, options: EvalOptions) -> Planned:
+def _reference(codec: str, options: EvalOptions) -> Planned:
     """Return qualities, preset and settings of a reference codec."""
-    from inrcodec.evaluation.codecs import CODECS
+    from inrcodec.evaluation.codecs import CODECS, ffmpeg_version
 
     preset = options.presets.get(codec, CODECS[codec].default_preset)
     qualities = options.qualities.get(codec) or tuple(CODECS[codec].qualities)
     detail = f"{preset} tune=psnr" if options.tune_psnr else preset
-    return qualities, detail, {"preset": preset, "tune_psnr": options.tune_psnr}
+    settings = {
+        "preset": preset,
+        "tune_psnr": options.tune_psnr,
+        "gop_frames": options.gop_frames,
+        "pixel_format": CODECS[codec].pixel_format,  # what the encoder is fed
+        "ffmpeg": ffmpeg_version(),
+    }
+    return qualities, detail, settings
 
 
-def _inr(codec: str, reference: Reference, options: EvalOptions) -> Planned:
+def _inr(codec: str, reference: Reference, options: EvalOptions, workers: int) -> Planned:
     """Return wished bpps, recipe and settings of a network."""
     chosen = preset_named(options.preset)
     recipe = options.recipe or chosen.recipe
@@ -174,10 +209,17 @@ def _inr(codec: str, reference: Reference, options: EvalOptions) -> Planned:
         "recipe": recipe,
         "epochs": epochs,
         "time_seconds": options.time_seconds,
+        "workers": None if options.time_seconds is None else workers,
         "seed": options.seed,
         "device": resolve_device(options.device).type,
     }
     return options.bpps or auto_bpps(reference.rgb), recipe, settings
+
+
+def _absolute(source: str) -> str:
+    """Return the file of a source by a name that holds in every process; a URL as it is."""
+    path = str(source_path(source))
+    return path if "://" in path else os.path.abspath(path)
 
 
 def auto_bpps(frames: Any) -> tuple[float, ...]:

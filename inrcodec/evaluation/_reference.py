@@ -7,6 +7,7 @@ them, and as the 4:2:0 that the other codecs are fed. That is the source's own w
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -16,15 +17,18 @@ from typing import Any
 
 from inrcodec._source import raw_format, source_path
 from inrcodec.errors import EvaluationError
+from inrcodec.evaluation._ceiling import rgb_ceiling_db
 from inrcodec.evaluation._colour import rgb_to_yuv420, yuv420_to_rgb
+from inrcodec.evaluation._points import clip_folder
 from inrcodec.evaluation._raw import RawFrames, write_frames
 from inrcodec.evaluation._reader_colour import reader_rgb_to_yuv420, yuv420_to_reader_rgb
 from inrcodec.video import RawVideoFormat, VideoMetadata, VideoReader
 from inrcodec.video._images import is_pattern
 
-__all__ = ["RawFrames", "Reference", "prepare_reference"]
+__all__ = ["RawFrames", "Reference", "clip_name", "prepare_reference", "reference_folder"]
 
 _LAYOUT = 2  # of reference.json and the files beside it; others are made anew
+_MAX_NAME = 100  # characters of a clip's in a folder's
 # H.273 code points. The reader takes an untagged source for BT.601, as FFmpeg does; RGB sources
 # become BT.709, as in VideoWriter's containers.
 MATRIX_OF_RGB = "bt709"
@@ -42,6 +46,8 @@ class Reference:
     matrix: str  # of yuv, limited range: "bt601", "bt709" or "bt2020"
     label: str  # for people: "bunny 640x320, frames 0:32, crop 1280x640"
     yuv_is_own: bool = False  # which conversion joins rgb and yuv: the reader's, or `_colour`'s
+    # psnr_rgb of yuv itself, where it was made of rgb: what 4:2:0 can hold of this clip.
+    rgb_ceiling_db: float | None = None
 
     def to_rgb(self, yuv: RawFrames, out: Path) -> RawFrames:
         """Write decoded yuv420p frames as RGB, the way `rgb` was made of the source.
@@ -81,11 +87,8 @@ def prepare_reference(
         DatasetError: the source is a dataset that is not there.
         EvaluationError: the conversion to 4:2:0 fails.
     """
-    path = source_path(source)
-    raw = raw or raw_format(source, path)
-    options = {"frames": frames, "resize": resize, "crop": crop, "raw": raw and asdict(raw)}
-    made_from = {"layout": _LAYOUT, "source": _state(path), "options": options}
-    made_from = json.loads(json.dumps(made_from, default=str))  # as it will be read back
+    path, raw = source_path(source), raw or raw_format(source, source_path(source))
+    made_from = _made_from(source, frames=frames, resize=resize, crop=crop, raw=raw)
     kept = _kept(folder, made_from)
     if kept is not None:
         return kept
@@ -108,6 +111,21 @@ def write_rgb(reader: VideoReader, path: Path) -> RawFrames:
 def matrix_name(metadata: VideoMetadata) -> str | None:
     """Return the matrix that a source's YUV is read by, None where it is another one, or RGB."""
     return _MATRIX_NAMES.get(metadata.color.matrix)
+
+
+def reference_folder(
+    source: str | Path,
+    parent: Path,
+    *,
+    frames: tuple[int, int | None] | None = None,
+    resize: tuple[int, int] | None = None,
+    crop: tuple[int, int] | None = None,
+    raw: RawVideoFormat | None = None,
+) -> Path:
+    """Return the folder in `parent` that is this reference's alone: `<clip>-<8 digits>`."""
+    made_from = _made_from(source, frames=frames, resize=resize, crop=crop, raw=raw)
+    digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+    return parent / f"{clip_folder(clip_name(source))[-_MAX_NAME:]}-{digest[:8]}"
 
 
 def clip_name(source: str | Path) -> str:
@@ -150,10 +168,11 @@ def _write(
     own_matrix = matrix_name(metadata)
     is_own = reader.has_own_420 and own_matrix is not None
     matrix = own_matrix or MATRIX_OF_RGB
+    ceiling_db = None
     if is_own:
         write_frames(yuv_path, reader.own_420())
     else:
-        rgb_to_yuv420(rgb, yuv_path, matrix=matrix)
+        ceiling_db = rgb_ceiling_db(rgb, rgb_to_yuv420(rgb, yuv_path, matrix=matrix), matrix=matrix)
     start = 0 if frames is None else frames[0]
     crop = made_from["options"]["crop"]
     record = {
@@ -166,6 +185,7 @@ def _write(
         "fps": str(metadata.average_fps),
         "matrix": matrix,
         "yuv_is_own": is_own,
+        "rgb_ceiling_db": ceiling_db,
     }
     write_frames(_json_path(folder), [json.dumps(record, indent=1).encode()])
     reference = _reference(folder, record)
@@ -197,11 +217,22 @@ def _reference(folder: Path, record: dict[str, Any]) -> Reference:
         matrix=record["matrix"],
         label=record["label"],
         yuv_is_own=record["yuv_is_own"],
+        rgb_ceiling_db=record["rgb_ceiling_db"],
     )
 
 
 def _json_path(folder: Path) -> Path:
     return folder / "reference.json"
+
+
+def _made_from(source: str | Path, *, raw: RawVideoFormat | None, **options: Any) -> dict[str, Any]:
+    """What makes a reference this one, as it is read back from its JSON."""
+    path = source_path(source)
+    raw = raw or raw_format(source, path)
+    options["raw"] = raw and asdict(raw)
+    made_from = {"layout": _LAYOUT, "source": _state(path), "options": options}
+    found: dict[str, Any] = json.loads(json.dumps(made_from, default=str))
+    return found
 
 
 def _state(path: str | Path) -> dict[str, Any] | None:

@@ -8,27 +8,27 @@ by the next call.
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from inrcodec import datasets
 from inrcodec.errors import Interrupted
+from inrcodec.evaluation._check_options import check_options
+from inrcodec.evaluation._clips import (
+    prepare_clips,
+    raw_of,
+    settle_references,
+    single_sources,
+)
 from inrcodec.evaluation._consistency import check_after
-from inrcodec.evaluation._executors import EXECUTORS, Outcome, execute
-from inrcodec.evaluation._measure import remove_leftovers
+from inrcodec.evaluation._executors import EXECUTORS, execute
+from inrcodec.evaluation._leftovers import remove_leftovers
+from inrcodec.evaluation._lock import folder_lock
 from inrcodec.evaluation._plan import EvalOptions, PointJob, plan
-from inrcodec.evaluation._points import clip_folder, is_done, load_points
-from inrcodec.evaluation._reference import prepare_reference
-from inrcodec.evaluation._scores import check_admitted
-from inrcodec.evaluation._snapshots import save_snapshots
-
-if TYPE_CHECKING:
-    from inrcodec.evaluation._reference import Reference
-
-_MAX_NAME = 100  # characters of a folder
+from inrcodec.evaluation._points import is_done, load_points
+from inrcodec.evaluation._progress_lines import ProgressLines
+from inrcodec.evaluation._signals import terminate_as_interrupt
 
 
 @dataclass(frozen=True)
@@ -38,58 +38,6 @@ class EvalSummary:
     kept: int  # points that were there
     measured: int
     failures: tuple[str, ...] = ()  # one line a point
-
-
-class ProgressLines:
-    """One line a point on stderr: which, what came out, how much is left."""
-
-    def __init__(
-        self, missing: Sequence[PointJob], *, kept: int, workers: int, enabled: bool
-    ) -> None:
-        self.total, self.kept, self.enabled = len(missing) + kept, kept, enabled
-        self.done, self._workers = 0, workers
-        self._left = list(missing)
-        self._spent: dict[str, list[float]] = defaultdict(list)  # by codec or kind
-        if enabled and kept:
-            print(f"{kept} of {self.total} points are there already", file=sys.stderr)
-
-    def announce(self, job: PointJob) -> None:
-        """Say which point is next."""
-        if self.enabled:
-            print(f"[{self.kept + self.done + 1}/{self.total}] {job.title}", file=sys.stderr)
-
-    def finish(self, outcome: Outcome) -> None:
-        """Say what became of a point."""
-        self.done += 1
-        self._left.remove(outcome.job)
-        if not outcome.error:
-            for name in (outcome.job.codec, outcome.job.kind):
-                self._spent[name].append(outcome.wall_seconds)
-        if not self.enabled:
-            return
-        seconds = self.seconds_to_go()
-        eta = f", about {_duration(seconds)} to go" if seconds else ""
-        if outcome.error:
-            text = f"failed: {outcome.error}"
-        else:
-            psnr = "" if outcome.psnr_db is None else f", {outcome.psnr_db:.2f} dB"
-            text = f"{outcome.bpp:.4f} bpp{psnr}, encoded in {outcome.seconds:.1f} s"
-        number = f"[{self.kept + self.done}/{self.total}]"
-        print(f"{number} {outcome.job.title}: {text}{eta}", file=sys.stderr, flush=True)
-
-    def seconds_to_go(self) -> float | None:
-        """Estimate what is left: by other points of the codec, the budget, or points of its kind.
-
-        None while a network is still to come of which none of these is known.
-        """
-        total = 0.0
-        for job in self._left:
-            bound = job.options.time_seconds if job.kind == "inr" else None
-            known = self._spent[job.codec] or ([bound] if bound else self._spent[job.kind])
-            if not known:
-                return None
-            total += sum(known) / len(known)
-        return total / self._workers
 
 
 def evaluate(
@@ -114,32 +62,68 @@ def evaluate(
 
     Raises:
         EvaluationError: a record is of other settings, a curve or clip would be of two kinds of
-            points, an extra is missing, or a clip is too small for every metric.
+            points, an extra is missing, a clip is too small for every metric, or another evaluation
+            is at work in `out`.
         VideoError: a source cannot be read.
-        ValueError: an unknown codec, or an option out of its range.
-        Interrupted: Ctrl-C, after the running fit's checkpoint was saved.
+        ValueError: an unknown codec, or an option out of its range; nothing was read or written.
+        Interrupted: Ctrl-C or SIGTERM, after the running fit's checkpoint was saved.
+    """
+    clips = check_call(sources, options, workers=workers, executor=executor)
+    out = Path(out).resolve()
+    with folder_lock(out), terminate_as_interrupt():
+        if executor == "local":  # a task of ray may decode on another machine
+            remove_leftovers(out)
+        jobs = _plan(clips, out, options, workers)
+        return _measure_missing(
+            jobs, out, options, workers=workers, executor=executor, progress=progress
+        )
+
+
+def check_call(
+    sources: Sequence[str | Path], options: EvalOptions, *, workers: int, executor: str
+) -> list[str]:
+    """Return the single clips of a call to `evaluate`; nothing is read or written.
+
+    Raises:
+        ValueError: an option is out of its range, or two clips would have one folder.
+        DatasetError: a group has no such clip.
     """
     if workers < 1 or executor not in EXECUTORS:
         raise ValueError(f"workers is {workers}, executor {executor!r}; must be >= 1, local or ray")
-    out = Path(out).resolve()
-    out.mkdir(parents=True, exist_ok=True)
-    references = _prepare(sources, out, options)
-    jobs = [
-        job for source, reference in references for job in plan(source, reference, out, options)
-    ]
+    check_options(options)
+    return single_sources(sources, raw=options.raw)
+
+
+def _plan(clips: Sequence[str], out: Path, options: EvalOptions, workers: int) -> list[PointJob]:
+    """Return all jobs, every clip with its frames on disk."""
+    jobs = []
+    prepared = prepare_clips(clips, out, options)
+    for source, reference in prepared:
+        of_clip = replace(options, raw=raw_of(source, options.raw))
+        jobs += plan(source, reference, out, of_clip, workers=workers)
+    return jobs
+
+
+def _measure_missing(
+    jobs: Sequence[PointJob],
+    out: Path,
+    options: EvalOptions,
+    *,
+    workers: int,
+    executor: str,
+    progress: bool,
+) -> EvalSummary:
     missing = [job for job in jobs if not is_done(job.record, job.settings, redo=options.redo)]
     check_after(jobs, load_points(out))
-    for _, reference in references:
-        save_snapshots(reference.rgb, out, reference.name, "source")
-    if executor == "local":  # a task of ray may decode on another machine
-        remove_leftovers(out)
+    settle_references((job.reference for job in jobs), out)
     kept = len(jobs) - len(missing)
     lines = ProgressLines(missing, kept=kept, workers=workers, enabled=progress)
     try:
         failures = _measure_all(missing, lines, workers=workers, executor=executor)
     except (Interrupted, KeyboardInterrupt):
+        there = sum(is_done(job.record, job.settings, redo=True) for job in jobs)
         raise Interrupted(
-            f"interrupted: {lines.kept + lines.done} of {len(jobs)} points are in {out}; "
+            f"interrupted: {there} of {len(jobs)} points are in {out}; "
             "the same command goes on from there"
         ) from None
     return EvalSummary(
@@ -156,44 +140,12 @@ def _measure_all(
     if one_by_one and jobs:
         lines.announce(jobs[0])
     bars = lines.enabled and sys.stderr.isatty()
-    for outcome in execute(jobs, executor=executor, workers=workers, progress=bars):
-        lines.finish(outcome)
-        if outcome.error:
-            failures.append(f"{outcome.job.title}: {outcome.error}")
-        if one_by_one and lines.done < len(jobs):
-            lines.announce(jobs[lines.done])
+    # Closed at once when something is raised here: workers are told to stop.
+    with closing(execute(jobs, executor=executor, workers=workers, progress=bars)) as outcomes:
+        for outcome in outcomes:
+            lines.finish(outcome)
+            if outcome.error:
+                failures.append(f"{outcome.job.title}: {outcome.error}")
+            if one_by_one and lines.done < len(jobs):
+                lines.announce(jobs[lines.done])
     return failures
-
-
-def _prepare(
-    sources: Sequence[str | Path], out: Path, options: EvalOptions
-) -> list[tuple[str, Reference]]:
-    """Return each source with its raw frames on disk."""
-    prepared: list[tuple[str, Reference]] = []
-    clips = [clip for source in sources for clip in datasets.expand(str(source))]
-    for source in dict.fromkeys(map(str, clips)):
-        reference = prepare_reference(
-            source,
-            out / "reference" / clip_folder(source)[-_MAX_NAME:],
-            frames=options.frames,
-            resize=options.resize,
-            crop=options.crop,
-            raw=options.raw,
-        )
-        size = {"width": reference.rgb.width, "height": reference.rgb.height}
-        check_admitted(options.metrics, **size)
-        if reference.name in (other.name for _, other in prepared):
-            raise ValueError(f"{source}: another source has the name {reference.name} too")
-        prepared.append((source, reference))
-    return prepared
-
-
-def _duration(seconds: float) -> str:
-    """Return a time as people say it.
-
-    >>> _duration(5000)
-    '83 min'
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

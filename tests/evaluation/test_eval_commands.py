@@ -50,10 +50,11 @@ def test_help_names_every_metric(capsys: pytest.CaptureFixture[str]) -> None:
 def test_eval_reports_failed_points(
     tiny_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["eval", tiny_clip, "--out", tmp_path, "--codecs", "x264", "--metrics", "psnr_rgb"]
-    status, out, err = run(capsys, *command, "--qualities", "x264=30,99", "-q")
+    command = ["eval", tiny_clip, "--out", tmp_path, "--codecs", "x264,x265", "--qualities"]
+    command += ["x264=30", "--qualities", "x265=30", "--codec-preset", "x265=nonsense"]
+    status, out, err = run(capsys, *command, "--metrics", "psnr_rgb", "-q")
     assert status == 1
-    assert err.startswith("inrcodec: tiny: x264 veryslow, 99 CRF/QP: ")
+    assert err.startswith("inrcodec: tiny: x265 nonsense, 30 CRF/QP: ")
     assert err.count("\n") == 1
     assert "1 points" in out
 
@@ -67,6 +68,17 @@ def test_eval_reports_failed_points(
         (["--codec-preset", "x264"], "is not such as x264=medium"),
         (["--executor", "cloud"], "local or ray"),
         (["--metrics", "psnr"], "unknown metric 'psnr', known: psnr_rgb, "),
+        (["--qualities", "x264=30", "--qualities", "x264=40"], "given twice for x264"),
+        (["--qualities", "libaom=30"], "libaom, which is not among --codecs"),
+        (["--codec-preset", "libaom=4"], "libaom, which is not among --codecs"),
+        (["--qualities", "x264=99"], "x264: crf 99 must be a number from 0 to 51"),
+        (["--codecs", "x264", "--points", "0.1"], "--points is for networks"),
+        (["--codecs", "hnerv", "--gop", "8"], "--gop is for reference codecs"),
+        (["--preset", "quick"], "preset is 'quick'"),
+        (["--recipe", "secret"], "recipe is 'secret'"),
+        (["--device", "tpu"], "device is 'tpu'"),
+        (["--anchor", "libaom"], "--anchor is 'libaom', must be one of hnerv"),
+        (["--video-size", "64x48"], "--video-size is for raw .yuv files"),
         (["--fps", "25"], "go with --video-size"),
         (["--time", "3s", "--epochs", "1"], "not allowed with"),
     ],
@@ -78,9 +90,10 @@ def test_a_wrong_call_is_one_line(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    status, out, err = run(capsys, "eval", tiny_clip, "--out", tmp_path, *arguments)
+    status, out, err = run(capsys, "eval", tiny_clip, "--out", tmp_path / "out", *arguments)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert message in err
+    assert not (tmp_path / "out").exists()
 
 
 def test_compare_prints_a_table_and_writes_a_page(

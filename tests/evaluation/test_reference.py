@@ -230,3 +230,15 @@ def test_raw_frames_check_their_file_and_range(tmp_path: Path) -> None:
         RawFrames(frames.path, "nv12", 5, 3, 2)
     with pytest.raises(ValueError, match="0 frames of 5x3"):
         RawFrames(frames.path, "yuv420p", 5, 3, 0)
+
+
+def test_what_420_can_hold_of_rgb_is_stated_where_it_was_made_of_rgb(
+    clip: Path, tmp_path: Path
+) -> None:
+    assert prepare_reference(clip, tmp_path / "own").rgb_ceiling_db is None
+    resized = prepare_reference(clip, tmp_path / "resized", resize=(60, 44))
+    back = resized.to_rgb(resized.yuv, tmp_path / "back.rgb")
+    expected = psnr_db(back.rgb(0, 6), resized.rgb.rgb(0, 6)).mean().item()
+    assert resized.rgb_ceiling_db == pytest.approx(expected, abs=1e-3)
+    assert 15 < expected < 60
+    assert prepare_reference(clip, tmp_path / "resized", resize=(60, 44)) == resized

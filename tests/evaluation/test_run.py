@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import types
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +12,15 @@ from typing import Any
 
 import pytest
 
+from inrcodec._provenance import processor_name
 from inrcodec._session import checkpoint_path
 from inrcodec.errors import EvaluationError, Interrupted, VideoError
 from inrcodec.evaluation import _measure
+from inrcodec.evaluation._clips import prepare_clips
 from inrcodec.evaluation._executors import Outcome
 from inrcodec.evaluation._plan import EvalOptions, PointJob, plan
 from inrcodec.evaluation._points import EvalPoint, load_points
-from inrcodec.evaluation._run import ProgressLines, _prepare, evaluate
+from inrcodec.evaluation._run import ProgressLines, evaluate
 
 QUICK = {"metrics": ("psnr_rgb",), "epochs": 1}
 MakePoint = Callable[..., EvalPoint]
@@ -181,10 +182,15 @@ def test_a_finished_fit_is_not_repeated_for_its_scores(
         patch.setattr(_measure, "score", stop)
         with pytest.raises(Interrupted):
             evaluate([tiny_clip], tmp_path, options=ours)
+    (kept,) = tmp_path.glob("streams/*/*/*.json")
+    fit = {**json.loads(kept.read_text()), "commit": "of the fit"}
+    kept.write_text(json.dumps({**fit, "versions": {**fit["versions"], "torch": "older"}}))
     with monkeypatch.context() as patch:
         patch.setattr(_measure, "encode", stop)
         assert evaluate([tiny_clip], tmp_path, options=ours).measured == 1
     (point,) = load_points(tmp_path)
+    assert (point.commit, point.versions["torch"]) == ("of the fit", "older")
+    assert point.device.startswith(processor_name())
     stream = tmp_path / point.stream
     assert point.bytes == stream.stat().st_size
     assert point.metrics["psnr_rgb"] > 10
@@ -201,7 +207,7 @@ def test_frames_of_killed_processes_are_removed(
         (tmp_path / name).mkdir()
     evaluate([tiny_clip], tmp_path, options=options())
     left = {path.name for path in tmp_path.iterdir() if path.name.startswith((".", "kept"))}
-    assert left == {f".decoded-{os.getpid()}-a", "kept"}
+    assert left == {f".decoded-{os.getpid()}-a", ".lock", "kept"}
 
 
 def test_two_workers_measure_real_points(tiny_clip: Path, tmp_path: Path) -> None:
@@ -214,43 +220,6 @@ def test_two_workers_measure_real_points(tiny_clip: Path, tmp_path: Path) -> Non
     assert low.metrics["psnr_yuv"] < high.metrics["psnr_yuv"]
     assert len(low.per_frame["psnr_rgb"]) == 6
     assert (tmp_path / low.snapshots["3"]).stat().st_size > 100
-
-
-def test_ray_is_named_where_it_is_missing(
-    tiny_clip: Path, tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(EvaluationError, match=r"needs ray: pip install 'inrcodec\[ray\]'"):
-        evaluate([tiny_clip], tmp_path, options=options(), executor="ray")
-
-
-def test_ray_runs_the_points(
-    tiny_clip: Path, tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Through a double that has ray's words; the real one is not among the tests' packages."""
-    double = types.ModuleType("ray")
-
-    class Task:
-        def __init__(self, result: Any) -> None:
-            self.result = result
-
-    class Remote:
-        def __init__(self, function: Callable[..., Any]) -> None:
-            self.remote = lambda job: Task(function(job))
-
-    calls: list[str] = []
-    double.__spec__ = types.SimpleNamespace(name="ray")  # type: ignore[assignment]
-    double.is_initialized = lambda: False  # type: ignore[attr-defined]
-    double.init = lambda **named: calls.append("init")  # type: ignore[attr-defined]
-    double.shutdown = lambda: calls.append("shutdown")  # type: ignore[attr-defined]
-    double.remote = lambda **named: Remote  # type: ignore[attr-defined]
-    double.exceptions = types.SimpleNamespace(RayError=KeyError)  # type: ignore[attr-defined]
-    double.wait = lambda tasks, num_returns: (tasks[:1], tasks[1:])  # type: ignore[attr-defined]
-    double.get = lambda done: done.result  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "ray", double)
-    summary = evaluate([tiny_clip], tmp_path, options=options(), executor="ray", workers=2)
-    assert (summary.measured, len(measured)) == (4, 4)
-    assert calls == ["init", "shutdown"]
 
 
 @pytest.mark.parametrize(
@@ -273,7 +242,7 @@ def test_time_to_go_knows_that_fits_take_longer(
     evaluate([tiny_clip], tmp_path, options=options())
     jobs = [
         job
-        for source, reference in _prepare([tiny_clip], tmp_path, options())
+        for source, reference in prepare_clips([str(tiny_clip)], tmp_path, options())
         for job in plan(source, reference, tmp_path, options())
     ]
     lines = ProgressLines(jobs, kept=0, workers=2, enabled=False)

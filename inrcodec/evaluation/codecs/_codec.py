@@ -6,9 +6,10 @@ sets that a decoder needs. What no decoder reads is left out: the page that x264
 about themselves, and the delimiters of VVenC's packets.
 
 Colour: the encoder gets the reference's 4:2:0 (`feed="yuv"`), or its RGB converted as the scores
-convert (`feed="rgb"`), in 10 bits where the encoder has them. Matrix, primaries, transfer and range
-are written into the stream. What is decoded becomes 8-bit 4:2:0, and RGB the way back that the
-stream came (`RgbConversion`), so that no codec pays for two conversions that do not match.
+convert (`feed="rgb"`), in the codec's `pixel_format`: 8 bits, of VVenC, which takes nothing else,
+10. Matrix, primaries, transfer and range are written into the stream. What is decoded becomes 8-bit
+4:2:0, and RGB the way back that the stream came (`RgbConversion`), so that no codec pays for two
+conversions that do not match.
 """
 
 from __future__ import annotations
@@ -62,12 +63,13 @@ class ReferenceCodec:
     stream_format: str  # FFmpeg's name of the bare stream
     suffix: str  # of the stream's file
     default_preset: str
-    qualities: tuple[float, ...]  # the default sweep: about 0.15 to 0.005 bpp at 720p
+    qualities: tuple[float, ...]  # the default sweep
     quality_range: tuple[int, int]
     whole_qualities: bool = False  # the encoder takes no fractions
     preset_option: str = "preset"
     quality_option: str = "crf"
     gop_setting: tuple[str, str] = ("g", "{}")  # option, and its value for a number of frames
+    min_gop_frames: int = 1
     pixel_format: str = "yuv420p"
     min_side: int = 2  # pixels; smaller frames are padded
     settings: Mapping[str, str] = field(default_factory=dict)  # further ones, always
@@ -165,7 +167,12 @@ class ReferenceCodec:
             replace(reference.yuv, path=Path(folder) / names[1]),
         )
 
-    def _settings(self, quality: float, *, preset: str, tune_psnr: bool) -> dict[str, str]:
+    def check_quality(self, quality: float) -> None:
+        """Check a crf or qp.
+
+        Raises:
+            CodecError: the encoder does not take it.
+        """
         low, high = self.quality_range
         if not low <= quality <= high or (self.whole_qualities and quality != int(quality)):
             kind = "a whole number" if self.whole_qualities else "a number"
@@ -173,6 +180,9 @@ class ReferenceCodec:
                 f"{self.name}: {self.quality_option} {quality:g} must be {kind} "
                 f"from {low} to {high}"
             )
+
+    def _settings(self, quality: float, *, preset: str, tune_psnr: bool) -> dict[str, str]:
+        self.check_quality(quality)
         return {
             "format": self.stream_format,
             "vcodec": self.encoder,

@@ -17,7 +17,7 @@ from typing import Any
 
 import ffmpeg
 
-from inrcodec.evaluation._colour import CHROMA_LOCATION, SWS_FLAGS
+from inrcodec.evaluation._colour import CHROMA_LOCATION, SWS_FLAGS, to_rgb_scale
 from inrcodec.evaluation._reference import RawFrames, Reference
 
 # A reference's matrix -> FFmpeg's names of matrix, primaries and transfer in the stream. BT.2020's
@@ -93,9 +93,8 @@ def _eight_bits(pictures: Any) -> Any:
 
 
 def _to_rgb(pictures: Any, reference: Reference) -> Any:
-    source = {"in_range": "limited", "in_color_matrix": reference.matrix}
-    options = {"flags": SWS_FLAGS, "in_chroma_loc": CHROMA_LOCATION, "out_range": "full"}
-    return pictures.filter("scale", **source, **options).filter("format", "rgb24")
+    scaled = pictures.filter("scale", **to_rgb_scale(reference.matrix))
+    return scaled.filter("format", "rgb24")
 
 
 def _raw_input(frames: RawFrames, reference: Reference) -> Any:
