@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 __all__ = [
+    "PixelShuffleHead",
     "PixelShuffleUpsampler",
     "PositionalEncoding",
     "StagedDecoder",
@@ -95,6 +96,13 @@ class PixelShuffleUpsampler(nn.Sequential):
             nn.PixelShuffle(stride),
             activation(),
         )
+
+
+class PixelShuffleHead(nn.Sequential):
+    """(B, C, h, w) -> (B, 3, h*s, w*s): the picture straight from a map that is s times smaller."""
+
+    def __init__(self, in_channels: int, *, stride: int, kernel_size: int = 3) -> None:
+        super().__init__(conv(in_channels, 3 * stride**2, kernel_size), nn.PixelShuffle(stride))
 
 
 def conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Conv2d:

@@ -2,7 +2,7 @@
 
 The authors' rule turns one base width into all widths, in coarse steps: near 20k parameters one
 more channel everywhere is 10 % more. So the best base width is found first, then single stages
-are widened or narrowed by one channel.
+are widened or narrowed by one channel, or one gives a channel to another.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _fits(sized: Any, base_width: int, num_params: int) -> bool:
 
 
 def _refine(config: ConfigT, num_params: int) -> ConfigT:
-    """Widen or narrow single stages while that brings the total closer."""
+    """Widen or narrow single stages, or move a channel, while that brings the total closer."""
 
     def error(candidate: NetworkConfig) -> float:
         return abs(count_parameters(candidate).total / num_params - 1)
@@ -87,14 +87,16 @@ def _refine(config: ConfigT, num_params: int) -> ConfigT:
 
 
 def _neighbours(config: ConfigT) -> Iterator[ConfigT]:
-    """Configurations with one stage a channel wider or narrower."""
-    for i, channels in enumerate(config.channels):
-        for changed in (channels + 1, channels - 1):
-            widths = (*config.channels[:i], changed, *config.channels[i + 1 :])
-            try:
-                yield dataclasses.replace(config, channels=widths)
-            except ModelError:  # outside the limits
-                continue
+    """Configurations with one stage a channel wider or narrower, or a channel moved."""
+    stages = range(len(config.channels))
+    changes = [{i: change} for i in stages for change in (1, -1)]
+    changes += [{i: 1, j: -1} for i in stages for j in stages if i != j]
+    for change in changes:
+        widths = tuple(width + change.get(i, 0) for i, width in enumerate(config.channels))
+        try:
+            yield dataclasses.replace(config, channels=widths)
+        except ModelError:  # outside the limits
+            continue
 
 
 def _check_overrides(config_class: type[NetworkConfig], overrides: dict[str, Any]) -> None:

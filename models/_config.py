@@ -94,13 +94,18 @@ class NetworkConfig:
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of the smallest feature map."""
-        return grid_of(self.height, self.width, math.prod(self.strides))
+        return grid_of(self.height, self.width, self.upsampling)
+
+    @property
+    def upsampling(self) -> int:
+        """How many pixels a side of one grid cell has."""
+        return math.prod(self.strides)
 
     @property
     def padded_size(self) -> tuple[int, int]:
         """Height and width of what the decoder computes before it crops."""
         rows, columns = self.grid
-        return rows * math.prod(self.strides), columns * math.prod(self.strides)
+        return rows * self.upsampling, columns * self.upsampling
 
     @property
     def embedding_shape(self) -> tuple[int, int, int] | None:
@@ -179,7 +184,7 @@ class NetworkConfig:
         check_range("number of strides", len(self.strides), 1, _MAX_STAGES)
         for stride in self.strides:
             check_range("stride", stride, 2, 5)
-        check_range("product of strides", math.prod(self.strides), 2, max(self.height, self.width))
+        check_range("product of strides", self.upsampling, 2, max(self.height, self.width))
         check_range("number of channels", len(self.channels), *2 * (len(self.strides) + 1,))
         for channels in self.channels:
             check_range("channels", channels, 1, _MAX_CHANNELS)

@@ -17,6 +17,7 @@ from inrcodec.errors import ModelError
 
 from ._config import NetworkConfig, Sizing, StoredSize, count_parameters
 from ._convnext import ConvNeXtEncoder
+from ._embeddings import EmbeddingTable
 
 __all__ = [
     "Network",
@@ -26,6 +27,8 @@ __all__ = [
     "count_parameters",
     "macs_per_frame",
 ]
+
+_CALIBRATION_FRAMES = 8
 
 
 class Network(nn.Module):
@@ -59,8 +62,10 @@ class Network(nn.Module):
         """(C, h, w) stored for each frame, or None for networks driven by the index."""
         return self.config.embedding_shape
 
-    def embed(self, frames: Tensor) -> Tensor:
-        """Encode frames (B, 3, H, W) float in [0, 1] to embeddings (B, C, h, w).
+    def embed(self, frames: Tensor, frame_indices: Tensor) -> Tensor:
+        """Return the embeddings (B, C, h, w) of frames (B, 3, H, W) float in [0, 1].
+
+        Encoded from the frames, or looked up by their indices (B,) int64.
 
         Raises: ModelError where the network has no encoder, or the frames another size.
         """
@@ -71,13 +76,20 @@ class Network(nn.Module):
                 f"frames are {tuple(frames.shape)}; they must be "
                 f"(B, 3, {self.config.height}, {self.config.width})"
             )
-        embeddings: Tensor = self.encoder(self._padded(frames))
+        looked_up = isinstance(self.encoder, EmbeddingTable)
+        embeddings: Tensor = self.encoder(frame_indices if looked_up else self._padded(frames))
         return embeddings
 
     def calibrate(self, frames: Tensor) -> None:
-        """Adapt the scale of a fresh encoder, if there is one, to frames (B, 3, H, W)."""
-        if isinstance(self.encoder, ConvNeXtEncoder):
-            self.encoder.calibrate(self._padded(frames))
+        """Adapt a fresh encoder, if there is one, to the clip: frames (N, 3, H, W) uint8."""
+        if isinstance(self.encoder, EmbeddingTable):
+            self.encoder.calibrate(frames, self.config.padded_size)
+        elif isinstance(self.encoder, ConvNeXtEncoder):
+            some = torch.linspace(0, len(frames) - 1, min(_CALIBRATION_FRAMES, len(frames))).long()
+            device = next(self.encoder.parameters()).device
+            batch = frames[some.to(frames.device)].to(device).float() / 255
+            batch = batch.contiguous(memory_format=torch.channels_last)
+            self.encoder.calibrate(self._padded(batch))
 
     def forward(self, frame_indices: Tensor, embeddings: Tensor | None = None) -> Tensor:
         """Decode frames (B, 3, H, W) float32 in [0, 1].

@@ -1,51 +1,84 @@
-"""HNeRV++: HNeRV's content-adaptive embeddings, decoded by NeRV++ blocks; the default network.
+"""HNeRV++: stored embeddings of the frames, decoded by NeRV++ blocks; the default network.
 
-HNeRV: arXiv 2304.02633. NeRV++: arXiv 2402.18305. At 360x640, grid 5x9, strides 3 3 2 2 2:
+HNeRV: arXiv 2304.02633. NeRV++: arXiv 2402.18305. At 640x320, grid 5x10, strides 4 2 2, head 4:
 
-    embedding    (B, 3, 5, 9)      about 128 values a frame
-    stem         (B, C, 5, 9)      conv 1x1, GELU
-    stage 1..3   separable residual block; conv 1 3 3, PixelShuffle(s), GELU; separable
+    embedding    (B, C_e, 5, 10)   about 200 values a frame, fitted themselves
+    stem         (B, C, 5, 10)     conv 1x1, GELU
+    stage 1..3   separable residual block; conv 3x3, PixelShuffle(s), GELU; separable
                  residual block; plus the input, projected by a 1x1 and upsampled bilinearly
-    stage 4..5   the same, conv 3 3, without the separable blocks
-    head         (B, 3, 360, 640)  conv 3x3, tanh to [0, 1]
+    head         (B, 3, 320, 640)  conv 3x3 to 3 * 4 * 4 channels, PixelShuffle(4)
 
-The last two stages are plain: depthwise convolutions at and near full resolution cost a CPU as
-much as all that lies below them, hold almost no parameters and slow a fit down.
+All widths are the same, and nothing is computed at full resolution: there a CPU spends most of a
+step on layers that hold almost no parameters (benchmarks/notes/flagship.md).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
-from ._blocks import StagedDecoder, conv
-from ._config import check_range
-from ._convnext import ConvNeXtEncoder
-from ._hybrid import HybridConfig
+from ._blocks import PixelShuffleHead, StagedDecoder, conv
+from ._config import ConfigT, Sizing, check_range
+from ._embeddings import EmbeddingTable
+from ._hybrid import HybridConfig, embedding_channels
 from ._network import Network
 from ._registry import register
 from ._separable import SeparableStage
 
 __all__ = ["HNeRVPP", "HNeRVPPConfig"]
 
+_CELLS = 50  # of the grid
+_EMBEDDING_VALUES = 200  # a frame
+_HEAD_STRIDE = 4
+_MAX_STAGES = 4  # the head's stride among them
+
 
 @dataclass(frozen=True)
 class HNeRVPPConfig(HybridConfig):
-    """Hyper-parameters of HNeRV++."""
+    """Hyper-parameters of HNeRV++; the defaults are what the first files of format 1 have."""
 
     max_kernel_size: int = 3
     plain_stages: int = 2  # last stages that leave the separable blocks out
+    head_stride: int = 1  # upsampling by the head
+
+    @property
+    def upsampling(self) -> int:
+        """How many pixels a side of one grid cell has."""
+        return math.prod(self.strides) * self.head_stride
 
     def check(self) -> None:
         """Check the fields that HNeRV has not."""
         super().check()
         check_range("plain_stages", self.plain_stages, 0, 8)
+        check_range("head_stride", self.head_stride, 1, 5)
+
+    @classmethod
+    def for_base_width(
+        cls: type[ConfigT], base_width: int, sizing: Sizing, **overrides: Any
+    ) -> ConfigT:
+        """Size by the width of all stages."""
+        strides = overrides.pop("strides", None)
+        head_stride = overrides.pop("head_stride", 1 if strides else None)
+        if strides is None:
+            strides, head_stride = _strides(sizing, head_stride)
+        grid = sizing.grid((*strides, head_stride))
+        fields: dict[str, Any] = {
+            "head_stride": head_stride,
+            "embedding_channels": embedding_channels(grid, sizing, values=_EMBEDDING_VALUES),
+            "plain_stages": 0,
+            "min_kernel_size": 3,
+            **overrides,
+        }
+        widths = (base_width,) * (len(strides) + 1)
+        return cls(*sizing.clip, strides, widths, **fields)
 
 
 @register("hnervpp")
 class HNeRVPP(Network):
-    """HNeRV++, driven by content-adaptive embeddings."""
+    """HNeRV++, driven by embeddings that are fitted themselves."""
 
     config_class = HNeRVPPConfig
     paper = "HNeRV embeddings with NeRV++ blocks (arXiv 2304.02633, 2402.18305)"
@@ -71,6 +104,20 @@ class HNeRVPP(Network):
             for i, stride in enumerate(config.strides)
         ]
         stem = nn.Sequential(conv(config.embedding_channels, config.channels[0], 1), activation())
-        self.decoder = StagedDecoder(stem, stages, conv(config.channels[-1], 3, 3))
+        head: nn.Module = conv(config.channels[-1], 3, 3)
+        if config.head_stride > 1:
+            head = PixelShuffleHead(config.channels[-1], stride=config.head_stride)
+        self.decoder = StagedDecoder(stem, stages, head)
         if with_encoder:
-            self.encoder = ConvNeXtEncoder(config.strides, out_channels=config.embedding_channels)
+            self.encoder = EmbeddingTable(config.num_frames, config.embedding_shape)
+
+
+def _strides(sizing: Sizing, head_stride: int | None) -> tuple[tuple[int, ...], int]:
+    """Choose the stages' strides, and the head's: the one nearest to 4 of the frame's factors."""
+    strides = list(sizing.strides(num_cells=_CELLS, max_stages=_MAX_STAGES))
+    if len(strides) < 2:
+        return tuple(strides), head_stride or 1
+    if head_stride is None:
+        head_stride = min(strides, key=lambda s: (abs(s - _HEAD_STRIDE), s))
+        strides.remove(head_stride)
+    return tuple(strides), head_stride

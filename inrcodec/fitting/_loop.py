@@ -35,7 +35,6 @@ _MSE_DECAY = 0.98
 # How often, within its phase, the quantiser's step is adapted to the weights' drift.
 _RATE_UPDATES = 8
 _SENSITIVITY_FRAMES = 4
-_CALIBRATION_FRAMES = 8
 _FRAMES_ON_DEVICE_BYTES = 8 << 30
 
 
@@ -128,7 +127,7 @@ class _Fit:
         self.device = device
         self.network = network.to(device).to(memory_format=torch.channels_last).train()
         self.frames = _place(frames, device)
-        network.calibrate(self._some_frames(_CALIBRATION_FRAMES)[0])
+        network.calibrate(self.frames)
         self.order = FrameOrder(len(frames), config.batch_size, config.seed)
         self.optimizer = _optimizer(network, config)
         self.quantizer = Quantizer()
@@ -180,7 +179,9 @@ class _Fit:
         x = frame_batch(self.frames, indices, self.device)  # (B, 3, H, W) in [0, 1]
         indices = indices.to(self.device)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            embeddings = self.network.embed(x) if self.network.encoder is not None else None
+            embeddings = None
+            if self.network.encoder is not None:
+                embeddings = self.network.embed(x, indices)
             weights = {}
             if self.quantizer.ready:
                 weights = self.quantizer.decoder_weights(self.network)
@@ -283,10 +284,11 @@ def embed_all(network: Network, frames: Tensor) -> Tensor | None:
     if network.encoder is None:
         return None
     device = next(network.parameters()).device
-    parts = [
-        network.embed(frame_batch(frames, torch.tensor([i]), device)).float()
-        for i in range(len(frames))
-    ]
+    parts = []
+    for i in range(len(frames)):
+        index = torch.tensor([i])
+        batch = frame_batch(frames, index, device)
+        parts.append(network.embed(batch, index.to(device)).float())
     return torch.cat(parts)
 
 

@@ -52,10 +52,10 @@ class Quantizer:
         """
         parameters = list(network.decoder.parameters())
         channels: list[Tensor] = []  # each (B, h, w)
-        if network.encoder is not None:
-            embeddings = network.embed(frames).detach().float()
-            channels = [channel.requires_grad_() for channel in embeddings.unbind(1)]
         indices = indices.to(frames.device)
+        if network.encoder is not None:
+            embeddings = network.embed(frames, indices).detach().float()
+            channels = [channel.requires_grad_() for channel in embeddings.unbind(1)]
         sensitivities = output_sensitivity(
             lambda: network(indices, torch.stack(channels, 1) if channels else None),
             [*parameters, *channels],

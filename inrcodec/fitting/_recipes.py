@@ -1,8 +1,8 @@
 """Recipes: named settings of a fit, some of them the ones published with a network.
 
 In: the names of a recipe and of a network. Out: a `FitConfig`. `default` and `ms-ssim` are this
-project's, the same for every network but for the learning rate; `paper` is what the network's
-authors fitted Bunny with.
+project's, the same for every network but for what `_OUR_SETTINGS` says; `paper` is what the
+network's authors fitted Bunny with.
 """
 
 from __future__ import annotations
@@ -21,8 +21,16 @@ _OURS: dict[str, dict[str, Any]] = {
     "ms-ssim": {"loss": "l1_ms_ssim"},
 }
 
-# Sines wrap where GELUs only grow: their networks take smaller steps (benchmarks/notes/zoo.md).
-_OUR_RATES = {"nerv-boost": 2e-3, "hnerv-boost": 2e-3, "hnervpp-boost": 2e-3, "enerv-boost": 1e-3}
+# What a network needs besides, in the recipes that are ours.
+_OUR_SETTINGS: dict[str, dict[str, Any]] = {
+    # Why: benchmarks/notes/flagship.md. A gradient's norm costs a tenth of its cheap step.
+    "hnervpp": {"loss": "log_l2", "gradient_clip": 0.0},
+    # Sines wrap where GELUs only grow: their networks take smaller steps (benchmarks/notes/zoo.md).
+    "nerv-boost": {"learning_rate": 2e-3},
+    "hnerv-boost": {"learning_rate": 2e-3},
+    "hnervpp-boost": {"learning_rate": 2e-3},
+    "enerv-boost": {"learning_rate": 1e-3},
+}
 
 # NeRV (arXiv 2110.13903): README of github.com/haochen-rye/NeRV, its loss "Fusion6".
 _NERV: dict[str, Any] = {
@@ -138,8 +146,7 @@ def _settings(name: str, model: str) -> dict[str, Any]:
     if name not in RECIPES:
         raise ValueError(f"recipe is {name!r}, must be one of {', '.join(RECIPES)}")
     if name in _OURS:
-        rate = {"learning_rate": _OUR_RATES[model]} if model in _OUR_RATES else {}
-        return {**_OURS[name], **rate}
+        return {**_OUR_SETTINGS.get(model, {}), **_OURS[name]}
     if model not in _PAPERS:
         raise ValueError(
             f"recipe is {name!r}, but none is published for {model!r}, "

@@ -102,7 +102,17 @@ def test_l1_ms_ssim_fft_adds_the_difference_of_the_spectra() -> None:
     assert float(LOSSES["l1_ms_ssim_fft"](x_hat, x)) == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+def test_log_l2_is_the_psnr_of_each_frame() -> None:
+    x_hat, x = pair(48, 64)
+    batch = torch.cat([x_hat, (x_hat + x) / 2]), torch.cat([x, x])
+    psnr_db = [-10 * np.log10(np.mean((a - b).numpy() ** 2)) for a, b in zip(*batch, strict=True)]
+    assert psnr_db[1] > psnr_db[0] + 6
+    expected = -np.mean(psnr_db) * np.log(10) / 10
+    assert float(LOSSES["log_l2"](*batch)) == pytest.approx(expected, rel=1e-5)
+    assert float(LOSSES["log_l2"](x, x)) == pytest.approx(np.log(1e-7), abs=1e-3)
+
+
+@pytest.mark.parametrize("name", sorted(set(LOSSES) - {"log_l2"}))
 def test_losses_are_zero_for_equal_frames_and_positive_else(name: str) -> None:
     _, x = pair(176, 176)
     assert float(LOSSES[name](x, x)) == pytest.approx(0.0, abs=1e-5)

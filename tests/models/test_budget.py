@@ -28,8 +28,8 @@ def test_the_authors_size() -> None:
 def test_embeddings_take_a_small_share(num_frames: int) -> None:
     config = models.for_budget("hnervpp", 200_000, height=640, width=1280, num_frames=num_frames)
     size = models.count_parameters(config)
-    assert 0 < size.embeddings <= EMBEDDING_SHARE * size.total
-    assert size.embeddings <= 128 * num_frames
+    assert 0 < size.embeddings <= EMBEDDING_SHARE * 200_000
+    assert size.embeddings <= 225 * num_frames
 
 
 def test_overrides_are_kept() -> None:
