@@ -76,8 +76,8 @@ def encode(
             epochs of the `recipe`, if it is given and prescribes them, else the preset's.
         time_seconds: bound of the whole encode.
         model: a network's name, see `inrcodec.models.names()`.
-        recipe: `default`, `ms-ssim`, or `paper`: the network's published loss, optimiser, schedule
-            and number of epochs.
+        recipe: `default`, `ms-ssim`, `muon`, or `paper`: the network's published loss, optimiser,
+            schedule and number of epochs.
         fresh: whether to choose the frequencies of the network's positional encoding by the clip
             before the fit (arXiv 2410.05050); for networks that the frame index alone drives.
         frames: half-open range of frames to encode.

@@ -19,6 +19,8 @@ from torch import Tensor
 from inrcodec.errors import CheckpointError
 from inrcodec.fitting import load_checkpoint, save_checkpoint
 
+_LAYOUT = 2  # of what a checkpoint holds; those of other versions are refused
+
 
 class Session:
     """The state of an encode to `output`, on disk in `output` + `.ckpt`.
@@ -45,7 +47,7 @@ class Session:
     ) -> None:
         self.path = checkpoint_path(output)
         crc = zlib.crc32(np.ascontiguousarray(frames.numpy()).data)
-        self.options = {**options, "frames_crc32": crc}
+        self.options = {**options, "frames_crc32": crc, "checkpoint_layout": _LAYOUT}
         self.finished: dict[str, dict[str, Any]] = {}
         self.fit_states: dict[str, dict[str, Any]] = {}
         self.started = started

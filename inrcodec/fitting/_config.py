@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from inrcodec.fitting._losses import LOSSES
 
-_NUM_BETAS = {"adam": 2, "adan": 3}
+_NUM_BETAS = {"adam": 2, "adan": 3, "muon": 2}
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,9 @@ class FitConfig:
     epochs: int | None = None  # visits of every frame
     seconds: float | None = None  # wall-clock time of the fit
     batch_size: int = 1  # frames a step
-    optimizer: str = "adam"  # adam (arXiv 1412.6980) or adan (arXiv 2208.06677)
-    betas: tuple[float, ...] = (0.9, 0.99)  # the optimiser's decay rates: adam 2, adan 3
+    # adam (arXiv 1412.6980), adan (2208.06677), or muon (2502.16982) with adam for the rest
+    optimizer: str = "adam"
+    betas: tuple[float, ...] = (0.9, 0.99)  # decay rates: adam 2, adan 3, muon those of its adam
     learning_rate: float = 4e-3  # at its peak; why this one: benchmarks/notes/default-recipe.md
     warmup: float = 0.05  # fraction of the budget in which the learning rate rises
     warmup_start: float = 0.0  # of the learning rate at the beginning, as a fraction of its peak

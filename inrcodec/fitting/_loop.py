@@ -19,10 +19,10 @@ from torch import Tensor
 from torch.func import functional_call
 
 from inrcodec.errors import InrcodecError
-from inrcodec.fitting._adan import Adan
 from inrcodec.fitting._config import FitConfig
 from inrcodec.fitting._interrupt import InterruptFlag
 from inrcodec.fitting._losses import LOSSES, psnr_of_mse
+from inrcodec.fitting._optimizers import build_optimizers
 from inrcodec.fitting._order import FrameOrder
 from inrcodec.fitting._precision import resolve_precision
 from inrcodec.fitting._qat import Quantizer, stored_tensors
@@ -129,9 +129,9 @@ class _Fit:
         self.frames = _place(frames, device)
         network.calibrate(self.frames)
         self.order = FrameOrder(len(frames), config.batch_size, config.seed)
-        self.optimizer = _optimizer(network, config)
-        self.quantizer = Quantizer()
         self.dtype = resolve_precision(config.precision, device)
+        self.optimizers = build_optimizers(network, config, dtype=self.dtype)
+        self.quantizer = Quantizer()
         self.steps = 0
         self.rate_updates = 0
         self.mse = torch.zeros((), device=device)
@@ -170,8 +170,9 @@ class _Fit:
             final_factor=self.config.final_factor,
             warmup_start=self.config.warmup_start,
         )
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * factor
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.config.learning_rate * factor
 
     def step(self) -> None:
         """Forward, backward, and a step of the optimiser on the next batch."""
@@ -190,11 +191,12 @@ class _Fit:
             x_hat = functional_call(self.network, weights, (indices, embeddings))
         loss = self._loss(x_hat, x)
 
-        self.optimizer.zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         if self.config.gradient_clip:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
 
         with torch.no_grad():
             if self.embeddings is not None and embeddings is not None:
@@ -226,7 +228,7 @@ class _Fit:
         """Return what a checkpoint needs."""
         return {
             "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "quantizer": self.quantizer.state(),
             "embeddings": self.embeddings,
             "mse": self.mse,
@@ -238,7 +240,8 @@ class _Fit:
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from `state()`."""
         self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
         self.quantizer.load_state(state["quantizer"])
         if self.embeddings is not None:
             self.embeddings.copy_(state["embeddings"])
@@ -290,15 +293,6 @@ def embed_all(network: Network, frames: Tensor) -> Tensor | None:
         batch = frame_batch(frames, index, device)
         parts.append(network.embed(batch, index.to(device)).float())
     return torch.cat(parts)
-
-
-def _optimizer(network: Network, config: FitConfig) -> torch.optim.Optimizer:
-    if config.optimizer == "adan":
-        return Adan(network.parameters(), lr=config.learning_rate, betas=config.betas)
-    beta1, beta2 = config.betas
-    return torch.optim.Adam(
-        network.parameters(), lr=config.learning_rate, betas=(beta1, beta2), fused=True
-    )
 
 
 def _place(frames: Tensor, device: torch.device) -> Tensor:

@@ -1,7 +1,7 @@
 """Recipes: named settings of a fit, some of them the ones published with a network.
 
-In: the names of a recipe and of a network. Out: a `FitConfig`. `default` and `ms-ssim` are this
-project's, the same for every network but for what `_OUR_SETTINGS` says; `paper` is what the
+In: the names of a recipe and of a network. Out: a `FitConfig`. `default`, `ms-ssim` and `muon` are
+this project's, the same for every network but for what `_OUR_SETTINGS` says; `paper` is what the
 network's authors fitted Bunny with.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from inrcodec.fitting._config import FitConfig
 
-RECIPES = ("default", "ms-ssim", "paper")
+RECIPES = ("default", "ms-ssim", "muon", "paper")
 """Names of the recipes."""
 
 _OURS: dict[str, dict[str, Any]] = {
@@ -19,6 +19,8 @@ _OURS: dict[str, dict[str, Any]] = {
     "default": {},
     # Absolute error and MS-SSIM: the better MS-SSIM, slower steps.
     "ms-ssim": {"loss": "l1_ms_ssim"},
+    # Half the steps for the same PSNR, each of which costs more (benchmarks/notes/flagship.md).
+    "muon": {"optimizer": "muon"},
 }
 
 # What a network needs besides, in the recipes that are ours.

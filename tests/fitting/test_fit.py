@@ -202,7 +202,7 @@ def test_frame_order_visits_every_frame_once_an_epoch() -> None:
         ({"epochs": 1, "qat_fraction": 1.5}, "qat_fraction is 1.5"),
         ({"epochs": 1, "loss": "l3"}, "loss is 'l3', must be one of l2"),
         ({"epochs": 1, "precision": "fp8"}, "precision is 'fp8'"),
-        ({"epochs": 1, "optimizer": "sgd"}, "optimizer is 'sgd', must be one of adam, adan"),
+        ({"epochs": 1, "optimizer": "sgd"}, "optimizer is 'sgd', must be one of adam, adan, muon"),
         ({"epochs": 1, "optimizer": "adan"}, r"betas is \(0.9, 0.99\), must be 3 numbers"),
         ({"epochs": 1, "betas": (0.9, 1.0)}, r"betas is \(0.9, 1.0\), must be 2 numbers from 0"),
         ({"epochs": 1, "warmup_start": 1.1}, "warmup_start is 1.1, must be 0 to 1"),
