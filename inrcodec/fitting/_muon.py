@@ -89,9 +89,9 @@ def orthogonalize(matrix: Tensor) -> Tensor:
     """
     a, b, c = _COEFFICIENTS
     is_tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if is_tall else matrix
+    x: Tensor = matrix.T if is_tall else matrix
     x = x / (x.norm() + 1e-7)
     for _ in range(_ITERATIONS):
         square = x @ x.T
-        x = a * x + (b * square + c * square @ square) @ x
+        x = a * x + torch.mm(b * square + c * square @ square, x)
     return x.T if is_tall else x

@@ -41,5 +41,5 @@ def _matrices(network: Network) -> list[nn.Parameter]:
     """Return the weights of dense layers: no grids, tables, biases or depthwise kernels."""
     layers = [m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
     dense = [m for m in layers if not isinstance(m, nn.Conv2d) or m.groups == 1]
-    weights = {id(m.weight): m.weight for m in dense}.values()
-    return [w for w in weights if min(w.flatten(1).shape) >= _LEAST_SIDE]
+    weights = {id(p) for p in (m.weight for m in dense) if min(p.flatten(1).shape) >= _LEAST_SIDE}
+    return [p for p in network.parameters() if id(p) in weights]
