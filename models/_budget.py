@@ -1,14 +1,15 @@
 """From a number of parameters to channel widths.
 
 The authors' rule turns one base width into all widths, in coarse steps: near 20k parameters one
-more channel everywhere is 10 % more. So the best base width is found first, then single stages
-are widened or narrowed by one channel, or one gives a channel to another.
+more channel everywhere is 10 % more. So the best base width is found first, then one stage
+or two are widened or narrowed by a channel, by more where nothing nearer comes close.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from itertools import combinations
 from typing import Any, TypeVar
 
 from inrcodec.errors import ModelError
@@ -21,6 +22,7 @@ TOLERANCE = 0.02  # promised
 _GOOD_ENOUGH = 0.002  # where the search stops
 _MAX_BASE_WIDTH = 2048
 _MAX_STEPS = 64
+_FAR = 4  # channels; the smallest networks have no size nearer
 
 ConfigT = TypeVar("ConfigT", bound=NetworkConfig)
 
@@ -73,6 +75,8 @@ def _refine(config: ConfigT, num_params: int) -> ConfigT:
         if error(config) <= _GOOD_ENOUGH:
             break
         best = min(_neighbours(config), key=error, default=config)
+        if error(best) >= error(config) and error(config) > TOLERANCE:
+            best = min(_neighbours(config, most=_FAR), key=error, default=config)
         if error(best) >= error(config):
             break
         config = best
@@ -86,11 +90,13 @@ def _refine(config: ConfigT, num_params: int) -> ConfigT:
     return config
 
 
-def _neighbours(config: ConfigT) -> Iterator[ConfigT]:
-    """Configurations with one stage a channel wider or narrower, or a channel moved."""
+def _neighbours(config: ConfigT, most: int = 1) -> Iterator[ConfigT]:
+    """Configurations with a stage up to `most` channels wider or narrower, or two, unalike."""
+    steps = [step for step in range(-most, most + 1) if step]
     stages = range(len(config.channels))
-    changes = [{i: change} for i in stages for change in (1, -1)]
-    changes += [{i: 1, j: -1} for i in stages for j in stages if i != j]
+    changes = [{i: step} for i in stages for step in steps]
+    pairs = combinations(stages, 2)
+    changes += [{i: a, j: b} for i, j in pairs for a in steps for b in steps if a != b]
     for change in changes:
         widths = tuple(width + change.get(i, 0) for i, width in enumerate(config.channels))
         try:

@@ -306,7 +306,12 @@ def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
         pass
 
 
-def test_ctrl_c_kills_ffmpeg_and_leaves_nothing(tmp_path: Path) -> None:
+def test_ctrl_c_kills_ffmpeg_and_leaves_nothing(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    # A shell starts background jobs with SIGINT ignored.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, previous))
     reference = make_reference(tmp_path / "reference", 320, 180, num_frames=60)
     main, me = threading.main_thread().ident, psutil.Process()
     seen: list[psutil.Process] = []
