@@ -11,7 +11,7 @@ import re
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from inrcodec import datasets
 from inrcodec._source import raw_format, source_path
@@ -38,10 +38,14 @@ def prepare_clips(
     """
     prepared = []
     for source in clips:
-        cut = {"frames": options.frames, "resize": options.resize, "crop": options.crop}
-        raw = raw_of(source, options.raw)
-        folder = reference_folder(source, out / "reference", **cut, raw=raw)  # type: ignore[arg-type]
-        reference = prepare_reference(source, folder, **cut, raw=raw)  # type: ignore[arg-type]
+        how: dict[str, Any] = {
+            "frames": options.frames,
+            "resize": options.resize,
+            "crop": options.crop,
+            "raw": raw_of(source, options.raw),
+        }
+        folder = reference_folder(source, out / "reference", **how)
+        reference = prepare_reference(source, folder, **how)
         check_admitted(options.metrics, width=reference.rgb.width, height=reference.rgb.height)
         prepared.append((source, reference))
     return prepared

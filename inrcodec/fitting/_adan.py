@@ -13,10 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import Parameter
-from torch.optim import Optimizer
+
+from inrcodec.fitting._groupwise import GroupwiseOptimizer
 
 
-class Adan(Optimizer):
+class Adan(GroupwiseOptimizer):
     """Adan without weight decay, bias-corrected as in the authors' public code.
 
     With gradient g_t and difference d_t = g_t - g_(t-1), where d_1 = 0, and EMA_b(x) the moving
@@ -47,29 +48,14 @@ class Adan(Optimizer):
             raise ValueError(f"betas is {betas}, Adan takes 3")
         super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps})
 
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
-        """Take one step; `closure`, if given, computes the loss and its gradients first."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            params = [p for p in group["params"] if p.grad is not None]
-            if params:
-                self._step_group(params, lr=group["lr"], betas=group["betas"], eps=group["eps"])
-        return loss
-
-    def _step_group(
-        self, params: list[Tensor], *, lr: float, betas: tuple[float, float, float], eps: float
-    ) -> None:
+    def _step_group(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        lr, (beta1, beta2, beta3), eps = group["lr"], group["betas"], group["eps"]
         states = [self._state_of(p) for p in params]
         gradients = [p.grad for p in params if p.grad is not None]
         previous = [s["previous_gradient"] for s in states]
         means, differences, squares = (
             [s[name] for s in states] for name in ("mean", "difference", "square")
         )
-        beta1, beta2, beta3 = betas
 
         d = torch._foreach_sub(gradients, previous)
         torch._foreach_lerp_(means, gradients, 1 - beta1)

@@ -13,14 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import Parameter
-from torch.optim import Optimizer
+
+from inrcodec.fitting._groupwise import GroupwiseOptimizer
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of x, x^3 and x^5: Jordan's, fastest near zero
 _ITERATIONS = 5
 _RMS = 0.2  # of a step for a rate of 1: as of Adam's steps (arXiv 2502.16982, section 2.2)
 
 
-class Muon(Optimizer):
+class Muon(GroupwiseOptimizer):
     """Muon with Nesterov momentum, without weight decay.
 
     With gradient G and momentum M = b M + (1 - b) G, and O the orthogonal factor of
@@ -55,20 +56,11 @@ class Muon(Optimizer):
         if any(len(shape) < 2 for shape in shapes):
             raise ValueError(f"shapes are {shapes}, each must have 2 dimensions or more")
 
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
-        """Take one step; `closure`, if given, computes the loss and its gradients first."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    self._step(p, lr=group["lr"], momentum=group["momentum"])
-        return loss
+    def _step_group(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        for p in params:
+            self._step(p, lr=group["lr"], momentum=group["momentum"])
 
-    def _step(self, p: Parameter, *, lr: float, momentum: float) -> None:
+    def _step(self, p: Tensor, *, lr: float, momentum: float) -> None:
         state = self.state[p]
         if not state:
             state["momentum"] = torch.zeros_like(p)
