@@ -7,12 +7,14 @@ is measured on what decodes from that file.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 
 import torch
 
 from inrcodec._decoder import VideoDecoder
-from inrcodec._presets import SEGMENT_FRAMES
+from inrcodec._presets import BITS_PER_PARAMETER, SEGMENT_FRAMES
 from inrcodec._presets import preset as preset_named
 from inrcodec._progress import ProgressBars
 from inrcodec._quality_search import MAX_ROUNDS, search_quality
@@ -23,6 +25,8 @@ from inrcodec._source import Source, SourceOptions, read_source
 from inrcodec.bitstream import pack_audio, section_bytes, write_atomically
 from inrcodec.errors import RateError, VideoError
 from inrcodec.fitting import (
+    FitConfig,
+    FitProgress,
     check_fresh,
     recipe_config,
     recipe_epochs,
@@ -48,6 +52,9 @@ def encode(
     time_seconds: float | None = None,
     model: str | None = None,
     recipe: str | None = None,
+    fit_settings: Mapping[str, object] | None = None,
+    model_settings: Mapping[str, object] | None = None,
+    bits_per_parameter: float = BITS_PER_PARAMETER,
     fresh: bool = False,
     frames: tuple[int, int | None] | None = None,
     resize: tuple[int, int] | None = None,
@@ -60,6 +67,7 @@ def encode(
     seed: int = 0,
     resume: bool = False,
     progress: bool = False,
+    on_progress: Callable[[FitProgress], None] | None = None,
 ) -> EncodeReport:
     """Encode a video into an `.inr` file.
 
@@ -78,6 +86,11 @@ def encode(
         model: a network's name, see `inrcodec.models.names()`.
         recipe: `default`, `ms-ssim`, `muon`, or `paper`: the network's published loss, optimiser,
             schedule and number of epochs.
+        fit_settings: fields of `inrcodec.fitting.FitConfig` that override the recipe's.
+        model_settings: fields of the network's configuration that override its sizing rule's, all
+            but `channels`, such as `{"strides": (4, 4)}`.
+        bits_per_parameter: what a stored value is expected to take at the wished size, which is
+            how many of them the network gets.
         fresh: whether to choose the frequencies of the network's positional encoding by the clip
             before the fit (arXiv 2410.05050); for networks that the frame index alone drives.
         frames: half-open range of frames to encode.
@@ -91,9 +104,11 @@ def encode(
         seed: of initial weights and frame order.
         resume: go on from the checkpoint of an interrupted call with the same arguments.
         progress: show progress on stderr.
+        on_progress: called about twice a second while a network is fitted.
 
     Raises:
         ValueError: an argument is out of its range.
+        ModelError: no such network, or one of its settings is out of its range.
         VideoError: the source cannot be read.
         RateError: the wished rate or quality cannot be met.
         CheckpointError: the checkpoint is of another encode.
@@ -101,7 +116,13 @@ def encode(
     """
     started = time.perf_counter()
     wishes = {"bpp": bpp, "size_bytes": size_bytes, "psnr": psnr}
-    _check_wishes(wishes, epochs=epochs, time_seconds=time_seconds, segment_frames=segment_frames)
+    _check_wishes(
+        wishes,
+        epochs=epochs,
+        time_seconds=time_seconds,
+        segment_frames=segment_frames,
+        bits_per_parameter=bits_per_parameter,
+    )
     chosen = preset_named(preset)
     model = model or chosen.model
     entry(model)
@@ -110,22 +131,39 @@ def encode(
     if epochs is None and time_seconds is None:
         epochs = (recipe_epochs(recipe, model) if recipe else None) or chosen.epochs
     recipe = recipe or chosen.recipe
-    fit_config = recipe_config(
-        recipe, model, epochs=epochs, seconds=time_seconds, precision=precision, seed=seed
+    fit_settings, model_settings = dict(fit_settings or {}), dict(model_settings or {})
+    fit_config = _fit_config(
+        recipe,
+        model,
+        fit_settings,
+        epochs=epochs,
+        seconds=time_seconds,
+        precision=precision,
+        seed=seed,
     )
     torch_device = resolve_device(device)
     output = Path(output)
     if not output.parent.is_dir():
         raise VideoError(f"{output}: folder {output.parent} does not exist")
 
-    bars = ProgressBars(enabled=progress)
+    bars = ProgressBars(enabled=progress, on_fit=on_progress)
     options = SourceOptions(frames=frames, resize=resize, crop=crop, raw=raw, audio=audio)
     clip = read_source(
         source, options, progress=lambda items, total: bars.wrap(items, total, "read")
     )
     seconds = {"read": time.perf_counter() - started}
     packed_audio = [pack_audio(stream) for stream in clip.audio]
-    job = EncodeJob(clip, packed_audio, model, fit_config, torch_device, segment_frames, fresh)
+    job = EncodeJob(
+        clip,
+        packed_audio,
+        model,
+        fit_config,
+        torch_device,
+        segment_frames,
+        fresh,
+        model_settings,
+        bits_per_parameter,
+    )
     # What the file depends on; the time does not belong here, since its files do not repeat.
     fingerprint = {
         **wishes,
@@ -134,6 +172,9 @@ def encode(
         "preset": preset,
         "model": model,
         "recipe": recipe,
+        "fit_settings": fit_settings,
+        "model_settings": model_settings,
+        "bits_per_parameter": bits_per_parameter,
         "fresh": fresh,
         "segment_frames": segment_frames,
         "device": torch_device.type,
@@ -157,7 +198,16 @@ def encode(
     session.remove()
     seconds["verify"] = session.seconds() - sum(seconds.values())
     seconds["total"] = session.seconds()
-    return _report(job, encoded, quality, seconds, path=str(output), preset=preset, recipe=recipe)
+    return _report(
+        job,
+        encoded,
+        quality,
+        seconds,
+        path=str(output),
+        preset=preset,
+        recipe=recipe,
+        fit_settings=fit_settings,
+    )
 
 
 def _report(
@@ -169,6 +219,7 @@ def _report(
     path: str,
     preset: str,
     recipe: str,
+    fit_settings: dict[str, object],
 ) -> EncodeReport:
     num_frames, _, height, width = job.source.frames.shape
     pixels = num_frames * height * width
@@ -194,11 +245,26 @@ def _report(
         seconds=seconds,
         preset=preset,
         recipe=recipe,
+        fit_settings=fit_settings,
+        model_settings=job.model_settings,
         fresh=job.fresh,
         seed=job.fit.seed,
         device=_device_name(job.device),
         precision=str(resolve_precision(job.fit.precision, job.device)).removeprefix("torch."),
     )
+
+
+def _fit_config(
+    recipe: str, model: str, settings: dict[str, object], **budget_and_seed: object
+) -> FitConfig:
+    """Return the recipe's configuration with these settings, which leave the other alone."""
+    admitted = {field.name for field in fields(FitConfig)} - set(budget_and_seed)
+    for name in settings:
+        if name not in admitted:
+            raise ValueError(
+                f"fit setting is {name!r}, must be one of {', '.join(sorted(admitted))}"
+            )
+    return recipe_config(recipe, model, **settings, **budget_and_seed)
 
 
 def _check_wishes(
@@ -207,14 +273,21 @@ def _check_wishes(
     epochs: int | None,
     time_seconds: float | None,
     segment_frames: int,
+    bits_per_parameter: float,
 ) -> None:
     given = [name for name, value in wishes.items() if value is not None]
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)} are given, at most one of them may be")
     if epochs is not None and time_seconds is not None:
         raise ValueError("epochs and time_seconds are given, at most one of them may be")
-    numbers = {**wishes, "epochs": epochs, "time_seconds": time_seconds}
-    for name, value in {**numbers, "segment_frames": segment_frames}.items():
+    numbers = {
+        **wishes,
+        "epochs": epochs,
+        "time_seconds": time_seconds,
+        "segment_frames": segment_frames,
+        "bits_per_parameter": bits_per_parameter,
+    }
+    for name, value in numbers.items():
         if value is not None and not value > 0:
             raise ValueError(f"{name} is {value}, must be > 0")
 

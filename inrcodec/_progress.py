@@ -17,8 +17,11 @@ _FIT_FORMAT = "{desc}: {percentage:3.0f}%|{bar:20}| [{elapsed}<{remaining}{postf
 class ProgressBars:
     """Makes the bars of an encode or decode."""
 
-    def __init__(self, *, enabled: bool) -> None:
+    def __init__(
+        self, *, enabled: bool, on_fit: Callable[[FitProgress], None] | None = None
+    ) -> None:
         self.enabled = enabled
+        self.on_fit = on_fit  # told as often as the bar
 
     def wrap(self, items: Iterable[T], total: int | None, stage: str) -> Iterable[T]:
         """Return `items`, counted by a bar as they are taken."""
@@ -38,5 +41,7 @@ class ProgressBars:
             )
             bar.n = min(progress.progress, 1.0)
             bar.refresh()
+            if self.on_fit is not None:
+                self.on_fit(progress)
 
         return report, bar

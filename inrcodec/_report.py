@@ -30,6 +30,8 @@ class EncodeReport:
     seconds: dict[str, float]  # by stage: read, fit, code, verify, total
     preset: str
     recipe: str
+    fit_settings: dict[str, object]  # that overrode the recipe's
+    model_settings: dict[str, object]  # that overrode the network's sizing rule
     fresh: bool  # whether the clip chose the positional encoding's frequencies
     seed: int
     device: str

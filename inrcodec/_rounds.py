@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from inrcodec._presets import BITS_PER_PARAMETER
 from inrcodec._progress import ProgressBars
 from inrcodec._segment_encode import (
     SegmentJob,
@@ -56,6 +57,8 @@ class EncodeJob:
     device: torch.device
     segment_frames: int
     fresh: bool  # whether to choose the positional encoding by the frames
+    model_settings: dict[str, object] = field(default_factory=dict)
+    bits_per_parameter: float = BITS_PER_PARAMETER
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,13 @@ def encode_round(
 
 
 def _configure(job: EncodeJob, num_bytes: int, *, frames: Tensor) -> NetworkConfig:
-    config = size_network(job.model, num_bytes, frames=frames)
+    config = size_network(
+        job.model,
+        num_bytes,
+        frames=frames,
+        bits_per_parameter=job.bits_per_parameter,
+        **job.model_settings,
+    )
     if job.fresh:
         config = choose_encoding(config, frames, seed=job.fit.seed, device=job.device)
     return config

@@ -62,10 +62,20 @@ def split_segments(num_frames: int, most: int) -> Iterator[tuple[int, int]]:
         yield i * num_frames // count, (i + 1) * num_frames // count
 
 
-def size_network(model: str, num_bytes: int, *, frames: Tensor) -> NetworkConfig:
-    """Return a network for `frames` that `num_bytes` can hold at `BITS_PER_PARAMETER`.
+def size_network(
+    model: str,
+    num_bytes: int,
+    *,
+    frames: Tensor,
+    bits_per_parameter: float = BITS_PER_PARAMETER,
+    **settings: Any,
+) -> NetworkConfig:
+    """Return a network for `frames` that `num_bytes` can hold at `bits_per_parameter`.
+
+    `settings` override what the network's sizing rule chooses.
 
     Raises:
+        ModelError: one of the settings is out of its range.
         RateError: not even the smallest network fits.
     """
     num_frames, _, height, width = frames.shape
@@ -73,13 +83,15 @@ def size_network(model: str, num_bytes: int, *, frames: Tensor) -> NetworkConfig
     config = None
     # The side information depends on the number of tensors, and that on nothing but the model.
     for _ in range(2):
-        num_params = int(8 * (num_bytes - side_bytes) / BITS_PER_PARAMETER)
+        num_params = int(8 * (num_bytes - side_bytes) / bits_per_parameter)
         if num_params < _MIN_PARAMETERS:
             raise RateError(
                 f"{num_bytes} bytes for {num_frames} frames of {width}x{height} are too few: "
                 f"{num_params} parameters, must be >= {_MIN_PARAMETERS}"
             )
-        config = for_budget(model, num_params, height=height, width=width, num_frames=num_frames)
+        config = for_budget(
+            model, num_params, height=height, width=width, num_frames=num_frames, **settings
+        )
         side_bytes = _SIDE_BYTES + _SIDE_BYTES_A_TENSOR * len(tensor_layout(config)[0])
     assert config is not None  # the loop runs
     return config

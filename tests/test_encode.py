@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -273,6 +274,42 @@ def test_paper_recipe_brings_its_batches_and_epochs(
                 tiny_clip, tmp_path / "b.inr", model="hnerv", epochs=epochs, recipe=recipe
             )
     assert budgets == [300, 7, 150, 150]
+
+
+def test_settings_override_the_recipe_and_the_sizing_rule(tiny_clip: Path, tmp_path: Path) -> None:
+    seen: list[float] = []
+    report = inrcodec.encode(
+        tiny_clip,
+        tmp_path / "a.inr",
+        epochs=4,
+        bpp=12.0,
+        fit_settings={"batch_size": 3},
+        model_settings={"plain_stages": 1},
+        bits_per_parameter=8.0,
+        on_progress=lambda progress: seen.append(progress.seconds),
+    )
+    assert report.fit_settings == {"batch_size": 3}
+    assert report.steps == 4 * 2  # six frames
+    assert report.bits_per_parameter == pytest.approx(8.0, rel=0.05)
+    assert describe(tmp_path / "a.inr")["segments"][0]["hyper_parameters"]["plain_stages"] == 1
+    assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"fit_settings": {"lr": 1e-3}}, "fit setting is 'lr', must be one of .*learning_rate"),
+        ({"fit_settings": {"epochs": 3}}, "fit setting is 'epochs'"),
+        ({"fit_settings": {"learning_rate": "high"}}, "learning_rate is 'high', must be of type"),
+        ({"model_settings": {"heads": 3}}, "cannot override 'heads'"),
+        ({"bits_per_parameter": 0.0}, "bits_per_parameter is 0.0, must be > 0"),
+    ],
+)
+def test_wrong_settings_are_told(
+    settings: dict[str, Any], message: str, tiny_clip: Path, tmp_path: Path
+) -> None:
+    with pytest.raises((ValueError, ModelError), match=message):
+        inrcodec.encode(tiny_clip, tmp_path / "a.inr", epochs=1, bpp=12.0, **settings)
 
 
 def test_fresh_travels_in_the_file(tiny_clip: Path, tmp_path: Path) -> None:

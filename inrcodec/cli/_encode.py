@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any
 
-from inrcodec._presets import SEGMENT_FRAMES
+from inrcodec._presets import BITS_PER_PARAMETER, SEGMENT_FRAMES
 from inrcodec.cli import _parser as p
 
 
@@ -69,6 +69,29 @@ def add_commands(commands: Any) -> None:
         "network's published loss, optimiser, schedule and epochs",
     )
     fit.add_argument(
+        "--fit-set",
+        type=p.setting,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="override a field of the recipe: learning_rate=2e-3; may be repeated",
+    )
+    fit.add_argument(
+        "--model-set",
+        type=p.setting,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="override a field of the network's configuration: strides=4,4; may be repeated",
+    )
+    fit.add_argument(
+        "--bits-per-parameter",
+        type=p.positive_float,
+        default=BITS_PER_PARAMETER,
+        metavar="X",
+        help=f"for which the network is sized (default {BITS_PER_PARAMETER:g})",
+    )
+    fit.add_argument(
         "--fresh",
         action="store_true",
         help="choose the frequencies of the positional encoding by the clip, before the fit "
@@ -118,6 +141,9 @@ def run(arguments: argparse.Namespace) -> int:
         time_seconds=_time_left(arguments.time, time.perf_counter() - started),
         model=arguments.model,
         recipe=arguments.recipe,
+        fit_settings=dict(arguments.fit_set),
+        model_settings=dict(arguments.model_set),
+        bits_per_parameter=arguments.bits_per_parameter,
         fresh=arguments.fresh,
         frames=arguments.frames,
         resize=arguments.resize,

@@ -65,6 +65,30 @@ def pixels(text: str) -> tuple[int, int]:
     return width_height
 
 
+def setting(text: str) -> tuple[str, object]:
+    """Return name and value: an int, a float, a tuple of such numbers, or a str.
+
+    >>> [setting(text) for text in ("seed=1", "learning_rate=2e-3", "strides=4,2,2", "loss=l1")]
+    [('seed', 1), ('learning_rate', 0.002), ('strides', (4, 2, 2)), ('loss', 'l1')]
+    """
+    name, equals, value = text.partition("=")
+    if not (name.isidentifier() and equals and value):
+        raise argparse.ArgumentTypeError(f"{text!r} is no setting such as learning_rate=2e-3")
+    parts = [_number_or_text(part) for part in value.split(",")]
+    if len(parts) == 1:
+        return name, parts[0]
+    return name, value if any(isinstance(part, str) for part in parts) else tuple(parts)
+
+
+def _number_or_text(text: str) -> int | float | str:
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text
+
+
 def frame_range(text: str) -> tuple[int, int | None]:
     """Return the half-open range (start, stop): `0:32`, `10:`, `:5`.
 

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, fields
+from typing import Any
 
 from inrcodec.fitting._losses import LOSSES
 
+_KINDS: dict[str, Any] = {
+    "int": int,
+    "float": (int, float),
+    "str": str,
+    "None": type(None),
+}
 _NUM_BETAS = {"adam": 2, "adan": 3, "muon": 2}
 
 
@@ -31,6 +39,7 @@ class FitConfig:
     seed: int = 0  # of the initial weights and the order of frames
 
     def __post_init__(self) -> None:
+        self._check_types()
         if (self.epochs is None) == (self.seconds is None):
             raise ValueError(
                 f"epochs is {self.epochs} and seconds {self.seconds}, set one of the two"
@@ -47,6 +56,16 @@ class FitConfig:
         _check(0 <= self.qat_fraction <= 1, "qat_fraction", self.qat_fraction, "0 to 1")
         precisions = ("auto", "fp32", "bf16")
         _check(self.precision in precisions, "precision", self.precision, f"one of {precisions}")
+
+    def _check_types(self) -> None:
+        for field in fields(self):
+            names = re.findall(r"\w+", str(field.type))
+            value = getattr(self, field.name)
+            kinds = tuple(_KINDS[name] for name in names if name != "tuple")
+            values = value if "tuple" in names and isinstance(value, tuple) else (value,)
+            good = isinstance(value, tuple) == ("tuple" in names)
+            good = good and all(isinstance(v, kinds) and not isinstance(v, bool) for v in values)
+            _check(good, field.name, value, f"of type {field.type}")
 
     def _check_optimizer(self) -> None:
         known = f"one of {', '.join(_NUM_BETAS)}"

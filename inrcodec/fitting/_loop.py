@@ -47,6 +47,7 @@ class FitProgress:
     frames_seen: int
     psnr_db: float  # of recent batches, as fitted
     quantized: bool  # whether those went through the quantiser
+    seconds: float  # of the fit, those before a resume included
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,9 @@ class _Fit:
             raise InrcodecError(f"the fit diverged at step {self.steps}: lower the learning rate")
         psnr_db = float(psnr_of_mse(self.mse))
         seen = self.order.frames_seen(self.steps)
-        return FitProgress(progress, self.steps, seen, psnr_db, self.quantizer.ready)
+        return FitProgress(
+            progress, self.steps, seen, psnr_db, self.quantizer.ready, self.seconds()
+        )
 
     def result(self) -> FitResult:
         """Return what the file will store; what was not fitted through the quantiser meets it."""
