@@ -72,11 +72,15 @@ class StagedDecoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Decode frame indices (B,) or embeddings (B, C, h, w) to (B, 3, H', W')."""
+        x_hat: Tensor = self.head(self.features(x))
+        return x_hat
+
+    def features(self, x: Tensor) -> Tensor:
+        """Compute what the head takes."""
         x = self.stem(x)
         for stage in self.stages:
             x = stage(x)
-        x_hat: Tensor = self.head(x)
-        return x_hat
+        return x
 
 
 class PixelShuffleUpsampler(nn.Sequential):
@@ -103,6 +107,12 @@ class PixelShuffleHead(nn.Sequential):
 
     def __init__(self, in_channels: int, *, stride: int, kernel_size: int = 3) -> None:
         super().__init__(conv(in_channels, 3 * stride**2, kernel_size), nn.PixelShuffle(stride))
+        self.stride = stride
+
+    def packed(self, x: Tensor) -> Tensor:
+        """Return (B, 3 * s * s, h, w): the picture before its pixels are shuffled."""
+        blocks: Tensor = self[0](x)
+        return blocks
 
 
 def conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Conv2d:

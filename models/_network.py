@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from inrcodec.errors import ModelError
 
+from ._blocks import PixelShuffleHead, StagedDecoder
 from ._config import NetworkConfig, Sizing, StoredSize, count_parameters
 from ._convnext import ConvNeXtEncoder
 from ._embeddings import EmbeddingTable
@@ -62,22 +63,43 @@ class Network(nn.Module):
         """(C, h, w) stored for each frame, or None for networks driven by the index."""
         return self.config.embedding_shape
 
-    def embed(self, frames: Tensor, frame_indices: Tensor) -> Tensor:
+    @property
+    def encodes_frames(self) -> bool:
+        """Whether embeddings are computed from the frames themselves."""
+        return self.encoder is not None and not isinstance(self.encoder, EmbeddingTable)
+
+    @property
+    def packing(self) -> int | None:
+        """Side s of the blocks of pixels that `forward(packed=True)` leaves as channels.
+
+        None where the network does not map to [0, 1] by tanh, as packed frames need.
+        """
+        if type(self).squash is not Network.squash:
+            return None
+        head = getattr(self.decoder, "head", None)
+        return head.stride if isinstance(head, PixelShuffleHead) else 1
+
+    def embed(self, frames: Tensor | None, frame_indices: Tensor) -> Tensor:
         """Return the embeddings (B, C, h, w) of frames (B, 3, H, W) float in [0, 1].
 
-        Encoded from the frames, or looked up by their indices (B,) int64.
+        Encoded from the frames, or looked up by their indices (B,) int64, for which no frames are
+        needed.
 
         Raises: ModelError where the network has no encoder, or the frames another size.
         """
         if self.encoder is None:
             raise ModelError(f"{type(self).__name__} was built without an encoder")
+        if not self.encodes_frames:
+            looked_up: Tensor = self.encoder(frame_indices)
+            return looked_up
+        if frames is None:
+            raise ModelError(f"{type(self).__name__} embeds frames; none were given")
         if frames.shape[-2:] != (self.config.height, self.config.width):
             raise ModelError(
                 f"frames are {tuple(frames.shape)}; they must be "
                 f"(B, 3, {self.config.height}, {self.config.width})"
             )
-        looked_up = isinstance(self.encoder, EmbeddingTable)
-        embeddings: Tensor = self.encoder(frame_indices if looked_up else self._padded(frames))
+        embeddings: Tensor = self.encoder(self._padded(frames))
         return embeddings
 
     def calibrate(self, frames: Tensor) -> None:
@@ -91,13 +113,20 @@ class Network(nn.Module):
             batch = batch.contiguous(memory_format=torch.channels_last)
             self.encoder.calibrate(self._padded(batch))
 
-    def forward(self, frame_indices: Tensor, embeddings: Tensor | None = None) -> Tensor:
+    def forward(
+        self, frame_indices: Tensor, embeddings: Tensor | None = None, *, packed: bool = False
+    ) -> Tensor:
         """Decode frames (B, 3, H, W) float32 in [0, 1].
+
+        Packed, for networks with a `packing` s: (B, 3 * s * s, H' / s, W' / s) before the
+        squashing function and the crop, in the order of `torch.nn.functional.pixel_unshuffle`.
 
         Raises: ModelError where embeddings are needed and missing.
         """
         if self.embedding_shape is not None and embeddings is None:
             raise ModelError(f"{type(self).__name__} decodes from embeddings; none were given")
+        if packed:
+            return self._decode_packed(frame_indices, embeddings)
         x_hat = self.decode(frame_indices, embeddings)
         x_hat = x_hat[..., : self.config.height, : self.config.width]
         return self.squash(x_hat.float())
@@ -106,6 +135,13 @@ class Network(nn.Module):
         """Run the decoder on what drives it; networks driven by both override this."""
         x_hat: Tensor = self.decoder(frame_indices if embeddings is None else embeddings)
         return x_hat
+
+    def _decode_packed(self, frame_indices: Tensor, embeddings: Tensor | None) -> Tensor:
+        decoder = self.decoder
+        if isinstance(decoder, StagedDecoder) and isinstance(decoder.head, PixelShuffleHead):
+            x = decoder.features(frame_indices if embeddings is None else embeddings)
+            return decoder.head.packed(x)
+        return self.decode(frame_indices, embeddings)
 
     def auxiliary(self) -> list[Tensor]:
         """Other renditions (B, 3, H, W) of the batch last decoded, which a fit compares too.

@@ -27,6 +27,7 @@ from inrcodec.fitting._order import FrameOrder
 from inrcodec.fitting._precision import resolve_precision
 from inrcodec.fitting._qat import Quantizer, stored_tensors
 from inrcodec.fitting._schedules import learning_rate_factor
+from inrcodec.fitting._squared_error import LOSSES_OF_MSE, PackedError
 from inrcodec.models import Network
 
 _LOG_SECONDS = 0.5
@@ -132,6 +133,9 @@ class _Fit:
         self.order = FrameOrder(len(frames), config.batch_size, config.seed)
         self.dtype = resolve_precision(config.precision, device)
         self.optimizers = build_optimizers(network, config, dtype=self.dtype)
+        self.packed_error = None
+        if config.loss in LOSSES_OF_MSE and network.packing is not None:
+            self.packed_error = PackedError(network, self.frames)
         self.quantizer = Quantizer()
         self.steps = 0
         self.rate_updates = 0
@@ -178,7 +182,9 @@ class _Fit:
     def step(self) -> None:
         """Forward, backward, and a step of the optimiser on the next batch."""
         indices = self.order.batch(self.steps)
-        x = frame_batch(self.frames, indices, self.device)  # (B, 3, H, W) in [0, 1]
+        x = None  # (B, 3, H, W) in [0, 1]
+        if self.network.encodes_frames or self.packed_error is None:
+            x = frame_batch(self.frames, indices, self.device)
         indices = indices.to(self.device)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             embeddings = None
@@ -189,8 +195,13 @@ class _Fit:
                 weights = self.quantizer.decoder_weights(self.network)
                 if embeddings is not None:
                     embeddings = self.quantizer.embeddings(embeddings)
-            x_hat = functional_call(self.network, weights, (indices, embeddings))
-        loss = self._loss(x_hat, x)
+            x_hat = functional_call(
+                self.network,
+                weights,
+                (indices, embeddings),
+                {"packed": self.packed_error is not None},
+            )
+        loss, mse = self._loss(x_hat, indices, x)
 
         self.network.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -202,7 +213,6 @@ class _Fit:
         with torch.no_grad():
             if self.embeddings is not None and embeddings is not None:
                 self.embeddings[indices] = embeddings.float()
-            mse = torch.mean((x_hat.float() - x) ** 2)
             self.mse = mse if self.steps == 0 else self.mse + (1 - _MSE_DECAY) * (mse - self.mse)
         self.steps += 1
 
@@ -252,13 +262,17 @@ class _Fit:
         self.steps, self.rate_updates = state["steps"], state["rate_updates"]
         self.started = time.perf_counter() - state["seconds"]
 
-    def _loss(self, x_hat: Tensor, x: Tensor) -> Tensor:
-        """Compare the fitted batch `(B, 3, H, W)`, and what else the network made of it."""
+    def _loss(self, x_hat: Tensor, indices: Tensor, x: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Compare the fitted batch, and what else the network made of it; the loss and the MSE."""
+        if self.packed_error is not None:
+            mse = self.packed_error(x_hat, indices)
+            return LOSSES_OF_MSE[self.config.loss](mse), mse.detach().mean()
+        assert x is not None  # the caller made it
         compare = LOSSES[self.config.loss]
         loss = compare(x_hat, x)
         for rendition in self.network.auxiliary():
             loss = loss + self.config.auxiliary_weight * compare(rendition, x)
-        return loss
+        return loss, torch.mean((x_hat.detach().float() - x) ** 2)
 
     def _meet(self, tensors: list[NDArray[np.float32]]) -> None:
         num_weights = sum(1 for _ in self.network.decoder.parameters())
@@ -290,6 +304,8 @@ def embed_all(network: Network, frames: Tensor) -> Tensor | None:
     if network.encoder is None:
         return None
     device = next(network.parameters()).device
+    if not network.encodes_frames:
+        return network.embed(None, torch.arange(len(frames), device=device)).float()
     parts = []
     for i in range(len(frames)):
         index = torch.tensor([i])

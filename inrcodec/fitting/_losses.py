@@ -42,7 +42,16 @@ def log_l2(x_hat: Tensor, x: Tensor) -> Tensor:
 
     A frame that is fitted well counts as much as one that is not.
     """
-    mse = torch.mean((x_hat - x) ** 2, dim=(1, 2, 3))
+    return log_l2_of_mse(torch.mean((x_hat - x) ** 2, dim=(1, 2, 3)))
+
+
+def l2_of_mse(mse: Tensor) -> Tensor:
+    """`l2`, from each frame's mean squared error `(B,)`."""
+    return mse.mean()
+
+
+def log_l2_of_mse(mse: Tensor) -> Tensor:
+    """`log_l2`, from each frame's mean squared error `(B,)`."""
     return torch.log(mse + _LEAST_MSE).mean()
 
 
