@@ -74,6 +74,14 @@ def series_styles(curves: Mapping[str, Sequence[EvalPoint]]) -> dict[str, Style]
     return styles
 
 
+def our_styles(names: Iterable[str]) -> dict[str, Style]:
+    """Return a style for each curve of ours, by its name."""
+    return {
+        name: _cycled(index, _OURS, _OUR_MARKERS, width=2.2)
+        for index, name in enumerate(dict.fromkeys(names))
+    }
+
+
 def published_styles(names: Iterable[str]) -> dict[str, Style]:
     """Return a style for each published curve, by its label."""
     return {
