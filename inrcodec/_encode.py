@@ -84,8 +84,8 @@ def encode(
             epochs of the `recipe`, if it is given and prescribes them, else the preset's.
         time_seconds: bound of the whole encode.
         model: a network's name, see `inrcodec.models.names()`.
-        recipe: `default`, `ms-ssim`, `muon`, or `paper`: the network's published loss, optimiser,
-            schedule and number of epochs.
+        recipe: `default`, `ms-ssim`, `muon`, `soap`, or `paper`: the network's published loss,
+            optimiser, schedule and number of epochs.
         fit_settings: fields of `inrcodec.fitting.FitConfig` that override the recipe's.
         model_settings: fields of the network's configuration that override its sizing rule's, all
             but `channels`, such as `{"strides": (4, 4)}`.

@@ -357,7 +357,7 @@ def test_fresh_is_refused_before_the_source_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--recipe", "nonsense"], "must be one of default, ms-ssim, muon, paper"),
+        (["--recipe", "nonsense"], "must be one of default, ms-ssim, muon, soap, paper"),
         (["--model", "hnerv", "--fresh"], "hnerv has none"),
     ],
 )

@@ -65,8 +65,8 @@ def add_commands(commands: Any) -> None:
     fit.add_argument(
         "--recipe",
         metavar="NAME",
-        help="default; ms-ssim: L1 and MS-SSIM loss; muon: Muon for the matrices; or paper: the "
-        "network's published loss, optimiser, schedule and epochs",
+        help="default; ms-ssim: L1 and MS-SSIM loss; muon, soap: Muon or SOAP for the matrices; or "
+        "paper: the network's published loss, optimiser, schedule and epochs",
     )
     fit.add_argument(
         "--fit-set",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from inrcodec.fitting._losses import LOSSES
+from inrcodec.fitting._schedules import SCHEDULES
 
 _KINDS: dict[str, Any] = {
     "int": int,
@@ -14,7 +15,8 @@ _KINDS: dict[str, Any] = {
     "str": str,
     "None": type(None),
 }
-_NUM_BETAS = {"adam": 2, "adan": 3, "muon": 2}
+_NUM_BETAS = {"adam": 2, "adamw": 2, "adan": 3, "muon": 2, "soap": 2}
+_DECAY = 0.3
 
 
 @dataclass(frozen=True)
@@ -24,16 +26,21 @@ class FitConfig:
     epochs: int | None = None  # visits of every frame
     seconds: float | None = None  # wall-clock time of the fit
     batch_size: int = 1  # frames a step
-    # adam (arXiv 1412.6980), adan (2208.06677), or muon (2502.16982) with adam for the rest
+    # adam (arXiv 1412.6980), adamw (1711.05101), adan (2208.06677); or with adam for what is no
+    # matrix: muon (2502.16982), soap (2409.11321)
     optimizer: str = "adam"
-    betas: tuple[float, ...] = (0.9, 0.99)  # decay rates: adam 2, adan 3, muon those of its adam
+    betas: tuple[float, ...] = (0.9, 0.99)  # decay rates: adan 3, others 2, muon those of its adam
+    weight_decay: float = 0.0  # of adamw alone: part of a weight that a step of rate 1 takes away
     learning_rate: float = 4e-3  # at its peak; why this one: benchmarks/notes/default-recipe.md
+    schedule: str = "cosine"  # of the learning rate after the warm-up: a name in SCHEDULES
+    decay: float = _DECAY  # wsd alone: last fraction of the budget, in which the rate falls
     warmup: float = 0.05  # fraction of the budget in which the learning rate rises
     warmup_start: float = 0.0  # of the learning rate at the beginning, as a fraction of its peak
     final_factor: float = 0.01  # of the learning rate at the end, as a fraction of its peak
     gradient_clip: float = 1.0  # largest norm of the gradient, 0 for none
     loss: str = "l2"  # a name in LOSSES
     auxiliary_weight: float = 0.1  # of the loss of a network's auxiliary outputs, if it has any
+    ema: float = 0.0  # time constant of the weights' average over the steps so far, 0 for none
     qat_fraction: float = 0.25  # last part of the budget that is fitted through the quantiser
     precision: str = "auto"  # fp32, bf16, or auto: bf16 where the device computes in it
     seed: int = 0  # of the initial weights and the order of frames
@@ -48,11 +55,10 @@ class FitConfig:
         _check(self.seconds is None or self.seconds > 0, "seconds", self.seconds, "> 0")
         _check(self.batch_size >= 1, "batch_size", self.batch_size, ">= 1")
         self._check_optimizer()
-        _check(0 <= self.warmup < 1, "warmup", self.warmup, "0 to under 1")
-        _check(0 <= self.warmup_start <= 1, "warmup_start", self.warmup_start, "0 to 1")
-        _check(0 <= self.final_factor <= 1, "final_factor", self.final_factor, "0 to 1")
+        self._check_schedule()
         _check(self.loss in LOSSES, "loss", self.loss, f"one of {', '.join(LOSSES)}")
         _check(self.auxiliary_weight >= 0, "auxiliary_weight", self.auxiliary_weight, ">= 0")
+        _check(0 <= self.ema <= 1, "ema", self.ema, "0 to 1")
         _check(0 <= self.qat_fraction <= 1, "qat_fraction", self.qat_fraction, "0 to 1")
         precisions = ("auto", "fp32", "bf16")
         _check(self.precision in precisions, "precision", self.precision, f"one of {precisions}")
@@ -75,6 +81,23 @@ class FitConfig:
         _check(good, "betas", self.betas, f"{count} numbers from 0 to under 1 for {self.optimizer}")
         _check(self.learning_rate > 0, "learning_rate", self.learning_rate, "> 0")
         _check(self.gradient_clip >= 0, "gradient_clip", self.gradient_clip, ">= 0")
+        _check(self.weight_decay >= 0, "weight_decay", self.weight_decay, ">= 0")
+        used = self.optimizer == "adamw" or self.weight_decay == 0
+        unset = f"0 for {self.optimizer}, only adamw has it"
+        _check(used, "weight_decay", self.weight_decay, unset)
+
+    def _check_schedule(self) -> None:
+        _check(0 <= self.warmup < 1, "warmup", self.warmup, "0 to under 1")
+        _check(0 <= self.warmup_start <= 1, "warmup_start", self.warmup_start, "0 to 1")
+        _check(0 <= self.final_factor <= 1, "final_factor", self.final_factor, "0 to 1")
+        known = f"one of {', '.join(SCHEDULES)}"
+        _check(self.schedule in SCHEDULES, "schedule", self.schedule, known)
+        if self.schedule == "wsd":
+            good = self.decay > 0 and self.warmup + self.decay <= 1
+            _check(good, "decay", self.decay, f"over 0 to {1 - self.warmup:g}")
+        else:
+            unset = f"left at {_DECAY} for {self.schedule}, only wsd has it"
+            _check(self.decay == _DECAY, "decay", self.decay, unset)
 
 
 def _check(good: bool, name: str, value: object, rule: str) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from inrcodec.errors import InrcodecError
+from inrcodec.fitting._averaging import WeightAverage
 from inrcodec.fitting._config import FitConfig
 from inrcodec.fitting._interrupt import InterruptFlag
 from inrcodec.fitting._losses import LOSSES, psnr_of_mse
@@ -136,6 +137,7 @@ class _Fit:
         self.packed_error = None
         if config.loss in LOSSES_OF_MSE and network.packing is not None:
             self.packed_error = PackedError(network, self.frames)
+        self.average = WeightAverage(network, fraction=config.ema) if config.ema else None
         self.quantizer = Quantizer()
         self.steps = 0
         self.rate_updates = 0
@@ -174,6 +176,8 @@ class _Fit:
             warmup=self.config.warmup,
             final_factor=self.config.final_factor,
             warmup_start=self.config.warmup_start,
+            schedule=self.config.schedule,
+            decay=self.config.decay,
         )
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -209,6 +213,8 @@ class _Fit:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
         for optimizer in self.optimizers:
             optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
 
         with torch.no_grad():
             if self.embeddings is not None and embeddings is not None:
@@ -228,6 +234,8 @@ class _Fit:
 
     def result(self) -> FitResult:
         """Return what the file will store; what was not fitted through the quantiser meets it."""
+        if self.average is not None:
+            self.network.load_state_dict(self.average.module.state_dict())
         tensors = stored_tensors(self.network, embed_all(self.network, self.frames))
         if not self.quantizer.ready:
             self._allocate()
@@ -242,6 +250,7 @@ class _Fit:
         return {
             "network": self.network.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "average": None if self.average is None else self.average.state_dict(),
             "quantizer": self.quantizer.state(),
             "embeddings": self.embeddings,
             "mse": self.mse,
@@ -255,6 +264,8 @@ class _Fit:
         self.network.load_state_dict(state["network"])
         for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(kept)
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
         self.quantizer.load_state(state["quantizer"])
         if self.embeddings is not None:
             self.embeddings.copy_(state["embeddings"])

@@ -12,9 +12,10 @@ from torch.optim import Optimizer
 from inrcodec.fitting._adan import Adan
 from inrcodec.fitting._config import FitConfig
 from inrcodec.fitting._muon import Muon
+from inrcodec.fitting._soap import Soap
 from inrcodec.models import Network
 
-_LEAST_SIDE = 8  # rows and columns of a weight that Muon takes
+_LEAST_SIDE = 8  # rows and columns of a weight that Muon and SOAP take
 
 
 def build_optimizers(network: Network, config: FitConfig, *, dtype: torch.dtype) -> list[Optimizer]:
@@ -29,12 +30,20 @@ def build_optimizers(network: Network, config: FitConfig, *, dtype: torch.dtype)
     rate = config.learning_rate
     if config.optimizer == "adan":
         return [Adan(parameters, lr=rate, betas=config.betas)]
-    matrices = _matrices(network) if config.optimizer == "muon" else []
-    taken = set(map(id, matrices))
     beta1, beta2 = config.betas
+    if config.optimizer == "adamw":
+        decay = config.weight_decay
+        adamw = torch.optim.AdamW
+        return [adamw(parameters, lr=rate, betas=(beta1, beta2), weight_decay=decay, fused=True)]
+    matrices = _matrices(network) if config.optimizer in ("muon", "soap") else []
+    taken = set(map(id, matrices))
     others = [p for p in parameters if id(p) not in taken]
     adam = torch.optim.Adam(others, lr=rate, betas=(beta1, beta2), fused=True)
-    return [adam, Muon(matrices, lr=rate, dtype=dtype)] if matrices else [adam]
+    if not matrices:
+        return [adam]
+    if config.optimizer == "soap":
+        return [adam, Soap(matrices, lr=rate, betas=config.betas)]
+    return [adam, Muon(matrices, lr=rate, dtype=dtype)]
 
 
 def _matrices(network: Network) -> list[nn.Parameter]:

@@ -1,8 +1,8 @@
 """Recipes: named settings of a fit, some of them the ones published with a network.
 
-In: the names of a recipe and of a network. Out: a `FitConfig`. `default`, `ms-ssim` and `muon` are
-this project's, the same for every network but for what `_OUR_SETTINGS` says; `paper` is what the
-network's authors fitted Bunny with.
+In: the names of a recipe and of a network. Out: a `FitConfig`. `default`, `ms-ssim`, `muon` and
+`soap` are this project's, the same for every network but for what `_OUR_SETTINGS` says; `paper` is
+what the network's authors fitted Bunny with.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from inrcodec.fitting._config import FitConfig
 
-RECIPES = ("default", "ms-ssim", "muon", "paper")
+RECIPES = ("default", "ms-ssim", "muon", "soap", "paper")
 """Names of the recipes."""
 
 _OURS: dict[str, dict[str, Any]] = {
@@ -21,6 +21,8 @@ _OURS: dict[str, dict[str, Any]] = {
     "ms-ssim": {"loss": "l1_ms_ssim"},
     # Half the steps for the same PSNR, each of which costs more (benchmarks/notes/flagship.md).
     "muon": {"optimizer": "muon"},
+    # Adam in the axes along which gradients vary independently.
+    "soap": {"optimizer": "soap"},
 }
 
 # What a network needs besides, in the recipes that are ours.

@@ -4,26 +4,48 @@ from __future__ import annotations
 
 import math
 
+SCHEDULES = ("cosine", "wsd")
+"""Names of the schedules of the learning rate."""
+
 _LEAST_FACTOR = 0.01
 
 
 def learning_rate_factor(
-    progress: float, *, warmup: float, final_factor: float, warmup_start: float = 0.0
+    progress: float,
+    *,
+    warmup: float,
+    final_factor: float,
+    warmup_start: float = 0.0,
+    schedule: str = "cosine",
+    decay: float = 0.3,
 ) -> float:
-    """Linear warm-up, then cosine decay (Loshchilov and Hutter 2017, arXiv 1608.03983).
+    """Linear warm-up, then by `schedule` down to `final_factor`.
+
+    `cosine` falls along half a period, from the warm-up on (Loshchilov and Hutter 2017, arXiv
+    1608.03983); `wsd` stays at 1 and falls linearly in the last part of the budget (warm-up,
+    stable, decay; Haegele et al. 2024, arXiv 2405.18392).
 
     Args:
         progress: used part of the budget, 0 to 1.
         warmup: part of the budget in which the factor rises to 1.
         final_factor: its value at the end.
         warmup_start: its value at the beginning; at least 0.01, since a step of length 0 is lost.
+        schedule: one of `SCHEDULES`.
+        decay: of `wsd`, the last part of the budget, in which the factor falls.
 
     >>> [round(learning_rate_factor(p, warmup=0.5, final_factor=0.0), 3) for p in (0.25, 0.75, 1)]
     [0.5, 0.5, 0.0]
+    >>> wsd = {"warmup": 0.1, "final_factor": 0.0, "schedule": "wsd", "decay": 0.5}
+    >>> [round(learning_rate_factor(p, **wsd), 3) for p in (0.05, 0.4, 0.75, 1)]
+    [0.5, 1.0, 0.5, 0.0]
     """
     progress = min(max(progress, 0.0), 1.0)
     if progress < warmup:
         risen = warmup_start + (1 - warmup_start) * (progress / warmup)
         return max(risen, _LEAST_FACTOR)
-    decayed = (progress - warmup) / (1 - warmup) if warmup < 1 else 1.0
-    return final_factor + (1 - final_factor) * 0.5 * (1 + math.cos(math.pi * decayed))
+    if schedule == "wsd":
+        left = min((1 - progress) / decay, 1.0)
+    else:
+        decayed = (progress - warmup) / (1 - warmup) if warmup < 1 else 1.0
+        left = 0.5 * (1 + math.cos(math.pi * decayed))
+    return final_factor + (1 - final_factor) * left

@@ -178,6 +178,38 @@ def test_learning_rate_may_begin_above_zero() -> None:
     assert [factor(p) for p in (0.0, 0.1, 0.2, 0.6)] == pytest.approx([0.1, 0.55, 1.0, 0.5])
 
 
+def test_wsd_rises_stays_and_falls_linearly() -> None:
+    config = FitConfig(epochs=1, schedule="wsd", warmup=0.1, warmup_start=0.2, final_factor=0.1)
+    run = _Fit(clip(), network(), config, num_bytes=9000, device=CPU)
+    rates = []
+    for progress in (0.0, 0.05, 0.1, 0.4, 0.7, 0.8, 0.9, 1.0):
+        run.set_learning_rate(progress)
+        rates.append(run.optimizers[0].param_groups[0]["lr"] / config.learning_rate)
+    assert rates == pytest.approx([0.2, 0.6, 1.0, 1.0, 1.0, 0.7, 0.4, 0.1])
+
+
+def test_wsd_may_fall_from_the_warm_up_on() -> None:
+    def factor(progress: float) -> float:
+        return learning_rate_factor(
+            progress, warmup=0.2, final_factor=0.0, schedule="wsd", decay=0.8
+        )
+
+    assert [factor(p) for p in (0.1, 0.2, 0.6, 1.0)] == pytest.approx([0.5, 1.0, 0.5, 0.0])
+
+
+def test_adamw_takes_weights_away() -> None:
+    def fitted(**settings: object) -> np.ndarray:
+        config = FitConfig(epochs=3, qat_fraction=0.0, precision="fp32", **settings)  # type: ignore[arg-type]
+        result = fit(clip(), network(), config, num_bytes=9000, device=CPU)
+        assert result is not None
+        return np.concatenate(result.tensors)
+
+    adam, alike = fitted(), fitted(optimizer="adamw")
+    assert np.allclose(adam, alike, atol=1e-6)
+    decayed = fitted(optimizer="adamw", weight_decay=10.0)
+    assert np.linalg.norm(decayed) < 0.95 * np.linalg.norm(adam)
+
+
 def test_frame_order_visits_every_frame_once_an_epoch() -> None:
     order = FrameOrder(7, 3, seed=1)
     assert order.steps_per_epoch == 3
@@ -202,7 +234,15 @@ def test_frame_order_visits_every_frame_once_an_epoch() -> None:
         ({"epochs": 1, "qat_fraction": 1.5}, "qat_fraction is 1.5"),
         ({"epochs": 1, "loss": "l3"}, "loss is 'l3', must be one of l2"),
         ({"epochs": 1, "precision": "fp8"}, "precision is 'fp8'"),
-        ({"epochs": 1, "optimizer": "sgd"}, "optimizer is 'sgd', must be one of adam, adan, muon"),
+        ({"epochs": 1, "optimizer": "sgd"}, "optimizer is 'sgd', must be one of adam, adamw, adan"),
+        ({"epochs": 1, "optimizer": "soap", "betas": (0.9,)}, "must be 2 numbers .* for soap"),
+        ({"epochs": 1, "optimizer": "adamw", "weight_decay": -0.1}, "weight_decay is -0.1, must"),
+        ({"epochs": 1, "weight_decay": 0.1}, "weight_decay is 0.1, must be 0 for adam, only adamw"),
+        ({"epochs": 1, "schedule": "step"}, "schedule is 'step', must be one of cosine, wsd"),
+        ({"epochs": 1, "schedule": "wsd", "decay": 0.0}, "decay is 0.0, must be over 0 to 0.95"),
+        ({"epochs": 1, "schedule": "wsd", "decay": 0.96}, "decay is 0.96, must be over 0 to 0.95"),
+        ({"epochs": 1, "decay": 0.2}, "decay is 0.2, must be left at 0.3 for cosine, only wsd"),
+        ({"epochs": 1, "ema": 1.1}, "ema is 1.1, must be 0 to 1"),
         ({"epochs": 1, "optimizer": "adan"}, r"betas is \(0.9, 0.99\), must be 3 numbers"),
         ({"epochs": 1, "betas": (0.9, 1.0)}, r"betas is \(0.9, 1.0\), must be 2 numbers from 0"),
         ({"epochs": 1, "warmup_start": 1.1}, "warmup_start is 1.1, must be 0 to 1"),

@@ -16,7 +16,8 @@ def test_every_network_has_every_recipe() -> None:
 
 def test_our_recipes_are_the_same_for_every_network() -> None:
     assert recipe_config("ms-ssim", "hnerv", epochs=3) == FitConfig(epochs=3, loss="l1_ms_ssim")
-    assert recipe_config("muon", "hnerv", epochs=3) == FitConfig(epochs=3, optimizer="muon")
+    for name in ("muon", "soap"):
+        assert recipe_config(name, "hnerv", epochs=3) == FitConfig(epochs=3, optimizer=name)
     of_ours = recipe_config("muon", "hnervpp", epochs=3)
     assert (of_ours.loss, of_ours.gradient_clip, of_ours.optimizer) == ("log_l2", 0.0, "muon")
     assert recipe_config("default", "nerv", epochs=3) == FitConfig(epochs=3)
@@ -83,7 +84,8 @@ def test_settings_override_a_recipe() -> None:
 
 
 def test_unknown_names_list_what_there_is() -> None:
-    with pytest.raises(ValueError, match="recipe is 'fast', must be one of default, ms-ssim, muon"):
+    known = "must be one of default, ms-ssim, muon, soap, paper"
+    with pytest.raises(ValueError, match=f"recipe is 'fast', {known}"):
         recipe_config("fast", "nerv", epochs=3)
     with pytest.raises(ValueError, match="none is published for 'mine', only for nerv, "):
         recipe_config("paper", "mine", epochs=3)
