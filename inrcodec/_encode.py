@@ -79,9 +79,11 @@ def encode(
         bpp: bits per pixel of the file, audio excluded. The file comes within 2 % of it and never
             above. At most one of `bpp`, `size_bytes` and `psnr`.
         size_bytes: bytes of the file on disk, audio included; met likewise.
-        psnr: mean RGB PSNR in dB; the smallest file found that reaches it, of up to 4 fits.
-        epochs: visits of every frame. At most one of `epochs` and `time_seconds`; without them the
-            epochs of the `recipe`, if it is given and prescribes them, else the preset's.
+        psnr: mean RGB PSNR in dB; the smallest file found that reaches it, of up to 4 fits, each of
+            which ends as soon as it is reached.
+        epochs: visits of every frame; fewer where the PSNR rises no more. At most one of `epochs`
+            and `time_seconds`; without them the epochs of the `recipe`, if it is given and
+            prescribes them, else the preset's.
         time_seconds: bound of the whole encode.
         model: a network's name, see `inrcodec.models.names()`.
         recipe: `default`, `ms-ssim`, `muon`, `soap`, or `paper`: the network's published loss,
@@ -242,6 +244,7 @@ def _report(
         bits_per_parameter=video_bits / num_parameters,
         kmac_per_pixel=macs / pixels / 1000,
         steps=sum(fit.steps for fit in encoded.fits),
+        stopped=encoded.stopped,
         seconds=seconds,
         preset=preset,
         recipe=recipe,
@@ -317,7 +320,13 @@ def _search(
     def encode_at(round_index: int, size: int) -> EncodedVideo:
         share = None if seconds is None else seconds * (round_index + 1) / MAX_ROUNDS
         return encode_round(
-            job, size, name=str(round_index), seconds=share, session=session, bars=bars
+            job,
+            size,
+            name=str(round_index),
+            seconds=share,
+            goal_db=goal_db,
+            session=session,
+            bars=bars,
         )
 
     def measure(encoded: EncodedVideo) -> float:

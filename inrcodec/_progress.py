@@ -35,13 +35,16 @@ class ProgressBars:
 
         def report(progress: FitProgress) -> None:
             phase = "quantised " if progress.quantized else ""
-            bar.set_postfix_str(
-                f"{progress.frames_seen} frames, {phase}{progress.psnr_db:.2f} dB, {bpp:.4f} bpp",
-                refresh=False,
-            )
+            seen = f"{progress.frames_seen} frames, {phase}{progress.psnr_db:.2f} dB"
+            bar.set_postfix_str(f"{seen}{_expected(progress)}, {bpp:.4f} bpp", refresh=False)
             bar.n = min(progress.progress, 1.0)
             bar.refresh()
             if self.on_fit is not None:
                 self.on_fit(progress)
 
         return report, bar
+
+
+def _expected(progress: FitProgress) -> str:
+    end = progress.forecast
+    return "" if end is None else f", ~{end.psnr_db:.1f}+-{end.error_db:.1f} dB at the end"

@@ -13,6 +13,7 @@ from inrcodec.errors import RateError
 
 MAX_ROUNDS = 4
 _DB_A_DOUBLING = 2.5  # what twice the bytes are worth, nearly
+_DB_A_DOUBLING_OF_STEPS = 1.0  # a fit that ended early at the goal could have had so much more
 _MAX_STEP = 4.0
 _MAX_SIZES = 16
 _CLOSE = 1.12  # sizes nearer than this are not worth another fit
@@ -62,7 +63,10 @@ def search_quality(
             too_small = max(too_small, num_bytes)
         if enough <= _CLOSE * too_small or round_index == MAX_ROUNDS:
             break
-        num_bytes = _next_size(num_bytes, goal_db - found_db, too_small, enough)
+        missing_db = goal_db - found_db
+        if missing_db <= 0:
+            missing_db -= _DB_A_DOUBLING_OF_STEPS * encoded.unused_octaves
+        num_bytes = _next_size(num_bytes, missing_db, too_small, enough)
     if best is None:
         raise RateError(
             f"PSNR {goal_db} dB was not reached: {reached[0]:.2f} dB at {reached[1]} bytes is the "

@@ -27,6 +27,7 @@ class EncodeReport:
     bits_per_parameter: float  # file, audio excluded, over stored values
     kmac_per_pixel: float  # to decode, thousands of multiply-accumulates
     steps: int  # of the optimiser
+    stopped: str  # what ended the fit: budget, goal (the wished PSNR), or plateau
     seconds: dict[str, float]  # by stage: read, fit, code, verify, total
     preset: str
     recipe: str
@@ -53,11 +54,12 @@ class EncodeReport:
         """Return the last line that `encode` prints."""
         ms_ssim = "" if self.ms_ssim is None else f", MS-SSIM {self.ms_ssim:.4f}"
         stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in self.seconds.items())
+        early = "" if self.stopped == "budget" else f", ended early: {self.stopped}"
         audio = f" + {self.audio_bytes} bytes of audio" if self.audio_bytes else ""
         return (
             f"{self.path}: {self.num_bytes - self.audio_bytes} bytes{audio}, "
             f"{self.bpp:.4f} bpp, PSNR {self.psnr_db:.2f} dB{ms_ssim}, {self.num_frames} frames, "
             f"{self.model} with {self.num_parameters} parameters at "
             f"{self.bits_per_parameter:.2f} bits and {self.kmac_per_pixel:.1f} kMAC/pixel, "
-            f"{self.device}, seconds: {stages}"
+            f"{self.device}{early}, seconds: {stages}"
         )

@@ -7,6 +7,7 @@ rates without fitting again. Interrupted rounds go on from the session's checkpo
 from __future__ import annotations
 
 import logging
+import math
 import time
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -85,6 +86,17 @@ class EncodedVideo:
         """Bytes of the file that are audio: its sections and their entries in the index."""
         return sum(section_bytes(len(payload)) for payload in self.audio)
 
+    @property
+    def stopped(self) -> str:
+        """What ended the fits: `budget` if it ended any of them, else `goal` or `plateau`."""
+        reasons = {fit.stopped for fit in self.fits}
+        return "budget" if "budget" in reasons else min(reasons)
+
+    @property
+    def unused_octaves(self) -> float:
+        """How often the work of the fits could be doubled within their budgets."""
+        return sum(-math.log2(fit.used_share) for fit in self.fits) / len(self.fits)
+
     def recode(self, num_bytes: int) -> EncodedVideo:
         """Return the same fits coded in `num_bytes`, audio excluded.
 
@@ -107,6 +119,7 @@ def encode_round(
     *,
     name: str,
     seconds: float | None,
+    goal_db: float | None = None,
     session: Session,
     bars: ProgressBars,
 ) -> EncodedVideo:
@@ -117,6 +130,7 @@ def encode_round(
         num_bytes: what the file may take, audio excluded.
         name: of the round, unique in the session.
         seconds: until the round must be over, counted from the session's start; None for epochs.
+        goal_db: mean RGB PSNR at which a segment's fit ends before its budget.
         session: holds what an earlier, interrupted call has done.
         bars: shows progress.
 
@@ -139,7 +153,8 @@ def encode_round(
         if seconds is not None:
             allowed = (seconds - session.seconds() - reserve) * (b - a) / frames_left
             budget = replace(job.fit, epochs=None, seconds=max(allowed, 0.1))
-        part = SegmentJob(job.model, left * (b - a) // len(job.source.frames), budget, job.device)
+        share_bytes = left * (b - a) // len(job.source.frames)
+        part = SegmentJob(job.model, share_bytes, budget, job.device, goal_db)
         stage = "fit" if len(spans) == 1 else f"fit {i + 1}/{len(spans)}"
         key = f"{name}.{i}"
         _log.info(
@@ -255,6 +270,8 @@ def _storable(result: FitResult) -> dict[str, Any]:
         "global_step": result.global_step,
         "steps": result.steps,
         "seconds": result.seconds,
+        "stopped": result.stopped,
+        "used_share": result.used_share,
     }
 
 

@@ -49,6 +49,7 @@ class SegmentJob:
     num_bytes: int  # the payload of its section takes at most so many
     fit: FitConfig
     device: torch.device
+    goal_db: float | None = None  # mean RGB PSNR at which the fit ends
 
 
 def split_segments(num_frames: int, most: int) -> Iterator[tuple[int, int]]:
@@ -115,6 +116,7 @@ def fit_segment(
         job.fit,
         num_bytes=job.num_bytes - side_bytes,
         device=job.device,
+        goal_db=job.goal_db,
         state=state,
         on_progress=on_progress,
         save=save,

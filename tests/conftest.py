@@ -40,6 +40,13 @@ def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def grey_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """64x48, 6 frames, all of one grey."""
+    path = tmp_path_factory.mktemp("clips") / "grey.y4m"
+    return write_y4m(path, np.full((6, 48, 64), 120, np.uint8))
+
+
+@pytest.fixture(scope="session")
 def clip_with_audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """64x48, 12 frames at 12 frames/s, one second of AAC."""
     path = tmp_path_factory.mktemp("clips") / "audio.mp4"

@@ -96,6 +96,42 @@ def test_psnr_out_of_reach_says_what_was_reached(tiny_clip: Path, tmp_path: Path
     assert not (tmp_path / "a.inr").exists()
 
 
+def test_psnr_ends_fits_that_have_reached_it(tiny_clip: Path, tmp_path: Path) -> None:
+    report = inrcodec.encode(tiny_clip, tmp_path / "a.inr", epochs=100, psnr=18.0)
+    assert report.psnr_db >= 18.0
+    assert report.steps < 600
+    assert report.to_dict()["stopped"] == "goal"
+    assert "ended early: goal" in report.summary()
+
+
+def test_a_grey_clip_does_not_use_its_whole_budget(grey_clip: Path, tmp_path: Path) -> None:
+    report = inrcodec.encode(grey_clip, tmp_path / "a.inr", epochs=80, bpp=8.0)
+    assert report.stopped == "plateau"
+    assert report.steps < 400
+    assert report.psnr_db > 45
+
+
+def test_psnr_resumes_a_fit_that_ends_early(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encode(path: Path, *, resume: bool = False) -> inrcodec.EncodeReport:
+        return inrcodec.encode(tiny_clip, path, epochs=60, psnr=20.0, resume=resume)
+
+    whole = encode(tmp_path / "whole.inr")
+    assert whole.stopped == "goal"
+
+    @contextmanager
+    def interrupt_late() -> Iterator[InterruptFlag]:
+        yield _FlagAfter(whole.steps - 5)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_rounds, "hold_interrupts", interrupt_late)
+        with pytest.raises(Interrupted):
+            encode(tmp_path / "cut.inr")
+    assert encode(tmp_path / "cut.inr", resume=True).steps == whole.steps
+    assert (tmp_path / "cut.inr").read_bytes() == (tmp_path / "whole.inr").read_bytes()
+
+
 def test_time_bounds_the_whole_encode(tiny_clip: Path, tmp_path: Path) -> None:
     start = time.perf_counter()
     report = inrcodec.encode(tiny_clip, tmp_path / "a.inr", time_seconds=12, bpp=8.0)

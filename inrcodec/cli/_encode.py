@@ -43,13 +43,19 @@ def add_commands(commands: Any) -> None:
         "--psnr",
         type=p.positive_float,
         metavar="DB",
-        help="the smallest file found that reaches it (fits up to 4 times)",
+        help="the smallest file found that reaches it (up to 4 fits, each of which ends as "
+        "soon as it is reached)",
     )
     budget = parser.add_argument_group(
         "budget, one of (default: the recipe's or the preset's epochs)"
     )
     budget = budget.add_mutually_exclusive_group()
-    budget.add_argument("--epochs", type=p.positive_int, metavar="N", help="visits of every frame")
+    budget.add_argument(
+        "--epochs",
+        type=p.positive_int,
+        metavar="N",
+        help="visits of every frame, fewer where the PSNR rises no more",
+    )
     budget.add_argument(
         "--time", type=p.seconds, metavar="T", help="bound of the whole encode: 90s, 10m"
     )

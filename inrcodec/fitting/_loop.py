@@ -20,7 +20,10 @@ from torch.func import functional_call
 
 from inrcodec.errors import InrcodecError
 from inrcodec.fitting._averaging import WeightAverage
+from inrcodec.fitting._coded_quality import coded_psnr_db
 from inrcodec.fitting._config import FitConfig
+from inrcodec.fitting._ending import Ending
+from inrcodec.fitting._forecast import Forecast
 from inrcodec.fitting._interrupt import InterruptFlag
 from inrcodec.fitting._losses import LOSSES, psnr_of_mse
 from inrcodec.fitting._optimizers import build_optimizers
@@ -50,6 +53,7 @@ class FitProgress:
     psnr_db: float  # of recent batches, as fitted
     quantized: bool  # whether those went through the quantiser
     seconds: float  # of the fit, those before a resume included
+    forecast: Forecast | None = None  # of the PSNR at the end, once there is enough to see
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ class FitResult:
     global_step: float  # the one that the last steps went through
     steps: int
     seconds: float
+    stopped: str = "budget"  # or what ended it earlier: "goal" or "plateau"
+    used_share: float = 1.0  # of the budget
 
 
 def fit(
@@ -70,6 +76,7 @@ def fit(
     *,
     num_bytes: float,
     device: torch.device,
+    goal_db: float | None = None,
     state: dict[str, Any] | None = None,
     on_progress: Callable[[FitProgress], None] = lambda progress: None,
     save: Callable[[dict[str, Any]], None] = lambda state: None,
@@ -83,6 +90,7 @@ def fit(
         config: the budget and how to spend it.
         num_bytes: what the entropy-coded tensors may take.
         device: where to compute.
+        goal_db: mean RGB PSNR at which the quantised network is good enough: the fit ends there.
         state: of an earlier `save`, to go on from.
         on_progress: called about twice a second.
         save: called about twice a minute, and on an interrupt, with the state between two steps.
@@ -91,14 +99,16 @@ def fit(
     Raises:
         InrcodecError: the loss is no longer finite.
     """
-    run = _Fit(frames, network, config, num_bytes=num_bytes, device=device)
+    run = _Fit(frames, network, config, num_bytes=num_bytes, device=device, goal_db=goal_db)
     if state is not None:
         run.load_state(state)
     saved_at = logged_at = run.seconds()
     while (progress := run.progress()) < 1:
-        run.meet_rate(progress)
+        if run.meet_rate(progress) and run.reaches_goal():
+            break
         run.set_learning_rate(progress)
-        run.step()
+        if run.step():
+            run.end_early_if_done(progress)
         now = run.seconds()
         if now - logged_at > _LOG_SECONDS:
             logged_at = now
@@ -123,6 +133,7 @@ class _Fit:
         *,
         num_bytes: float,
         device: torch.device,
+        goal_db: float | None = None,
     ) -> None:
         self.started = time.perf_counter()
         self.config = config
@@ -142,6 +153,12 @@ class _Fit:
         self.steps = 0
         self.rate_updates = 0
         self.mse = torch.zeros((), device=device)
+        self.ending = Ending(
+            config,
+            goal_db=goal_db,
+            steps_per_epoch=self.order.steps_per_epoch,
+            device=device,
+        )
         shape = network.embedding_shape
         # As last computed: exact ones would take another pass over all frames.
         self.embeddings = None if shape is None else torch.zeros(len(frames), *shape, device=device)
@@ -151,40 +168,49 @@ class _Fit:
         return time.perf_counter() - self.started
 
     def progress(self) -> float:
-        """Used part of the budget."""
-        if self.config.seconds is not None:
-            return self.seconds() / self.config.seconds
-        assert self.config.epochs is not None  # FitConfig admits no third way
-        return self.steps / (self.config.epochs * self.order.steps_per_epoch)
+        """How far the schedules are: the used part of the budget, unless the fit ends early."""
+        return self.ending.clock.progress(self._used())
 
-    def meet_rate(self, progress: float) -> None:
+    def meet_rate(self, progress: float) -> bool:
         """When the quantised phase begins, and now and then in it, meet the wished bytes."""
         phase = self.config.qat_fraction
         due = 1 - phase + phase * self.rate_updates / _RATE_UPDATES
         if phase == 0 or progress < due or self.rate_updates == _RATE_UPDATES:
-            return
+            return False
         if self.rate_updates == 0:
             self._allocate()
             self.embeddings = embed_all(self.network, self.frames)
         self._meet(stored_tensors(self.network, self.embeddings))
         self.rate_updates += 1
+        return True
+
+    def reaches_goal(self) -> bool:
+        """Whether the file would reach the goal now, the rate being met: then the fit is over."""
+        if self.ending.goal_db is None:
+            return False
+        embeddings = embed_all(self.network, self.frames)
+        found_db = coded_psnr_db(self.network, self.quantizer, self.frames, embeddings)
+        return self.ending.reached(found_db, used=self._used())
+
+    def end_early_if_done(self, progress: float) -> None:
+        """Before the quantised phase: begin the end when the goal is passed, or on a plateau."""
+        if not self.quantizer.ready:
+            factor = self._rate_factor(progress)
+            self.ending.consider(self.frames, rate_factor=factor, used=self._used())
 
     def set_learning_rate(self, progress: float) -> None:
         """Follow the schedule."""
-        factor = learning_rate_factor(
-            progress,
-            warmup=self.config.warmup,
-            final_factor=self.config.final_factor,
-            warmup_start=self.config.warmup_start,
-            schedule=self.config.schedule,
-            decay=self.config.decay,
-        )
+        factor = self._rate_factor(progress)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = self.config.learning_rate * factor
 
-    def step(self) -> None:
-        """Forward, backward, and a step of the optimiser on the next batch."""
+    def step(self) -> bool:
+        """Forward, backward, and a step of the optimiser on the next batch.
+
+        Returns:
+            Whether it ends a point of the curve.
+        """
         indices = self.order.batch(self.steps)
         x = None  # (B, 3, H, W) in [0, 1]
         if self.network.encodes_frames or self.packed_error is None:
@@ -205,7 +231,7 @@ class _Fit:
                 (indices, embeddings),
                 {"packed": self.packed_error is not None},
             )
-        loss, mse = self._loss(x_hat, indices, x)
+        loss, errors = self._loss(x_hat, indices, x)
 
         self.network.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -219,8 +245,10 @@ class _Fit:
         with torch.no_grad():
             if self.embeddings is not None and embeddings is not None:
                 self.embeddings[indices] = embeddings.float()
+            mse = errors.mean()
             self.mse = mse if self.steps == 0 else self.mse + (1 - _MSE_DECAY) * (mse - self.mse)
         self.steps += 1
+        return self.ending.curve.add(errors, steps=self.steps)
 
     def report(self, progress: float) -> FitProgress:
         """Say how far the fit is."""
@@ -228,8 +256,9 @@ class _Fit:
             raise InrcodecError(f"the fit diverged at step {self.steps}: lower the learning rate")
         psnr_db = float(psnr_of_mse(self.mse))
         seen = self.order.frames_seen(self.steps)
+        end = self.ending.forecast(used=self._used())
         return FitProgress(
-            progress, self.steps, seen, psnr_db, self.quantizer.ready, self.seconds()
+            progress, self.steps, seen, psnr_db, self.quantizer.ready, self.seconds(), end
         )
 
     def result(self) -> FitResult:
@@ -242,7 +271,13 @@ class _Fit:
             self._meet(tensors)
         quantizer = self.quantizer
         return FitResult(
-            tensors, quantizer.step_codes, quantizer.global_step, self.steps, self.seconds()
+            tensors,
+            quantizer.step_codes,
+            quantizer.global_step,
+            self.steps,
+            self.seconds(),
+            self.ending.stopped,
+            self.ending.clock.used_share,
         )
 
     def state(self) -> dict[str, Any]:
@@ -254,6 +289,7 @@ class _Fit:
             "quantizer": self.quantizer.state(),
             "embeddings": self.embeddings,
             "mse": self.mse,
+            "ending": self.ending.state(),
             "steps": self.steps,
             "rate_updates": self.rate_updates,
             "seconds": self.seconds(),
@@ -270,20 +306,35 @@ class _Fit:
         if self.embeddings is not None:
             self.embeddings.copy_(state["embeddings"])
         self.mse = state["mse"].to(self.device)
+        self.ending.load_state(state["ending"])
         self.steps, self.rate_updates = state["steps"], state["rate_updates"]
         self.started = time.perf_counter() - state["seconds"]
 
+    def _used(self) -> float:
+        """What is used of the budget, in its unit."""
+        return self.steps if self.config.seconds is None else self.seconds()
+
+    def _rate_factor(self, progress: float) -> float:
+        return learning_rate_factor(
+            progress,
+            warmup=self.config.warmup,
+            final_factor=self.config.final_factor,
+            warmup_start=self.config.warmup_start,
+            schedule=self.config.schedule,
+            decay=self.config.decay,
+        )
+
     def _loss(self, x_hat: Tensor, indices: Tensor, x: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Compare the fitted batch, and what else the network made of it; the loss and the MSE."""
+        """Compare the batch, and what else the network made of it; the loss and MSEs `(B,)`."""
         if self.packed_error is not None:
             mse = self.packed_error(x_hat, indices)
-            return LOSSES_OF_MSE[self.config.loss](mse), mse.detach().mean()
+            return LOSSES_OF_MSE[self.config.loss](mse), mse.detach()
         assert x is not None  # the caller made it
         compare = LOSSES[self.config.loss]
         loss = compare(x_hat, x)
         for rendition in self.network.auxiliary():
             loss = loss + self.config.auxiliary_weight * compare(rendition, x)
-        return loss, torch.mean((x_hat.detach().float() - x) ** 2)
+        return loss, torch.mean((x_hat.detach().float() - x) ** 2, dim=(1, 2, 3))
 
     def _meet(self, tensors: list[NDArray[np.float32]]) -> None:
         num_weights = sum(1 for _ in self.network.decoder.parameters())

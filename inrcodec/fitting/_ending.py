@@ -1,0 +1,124 @@
+"""How a fit ends before its budget does: its clock, its curve, and what they decided.
+
+In: the errors of every step, and a goal if there is one. Out: the progress that the schedules
+follow, and why the fit ended.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inrcodec.fitting._clock import Clock
+from inrcodec.fitting._config import FitConfig
+from inrcodec.fitting._curve import Curve
+from inrcodec.fitting._forecast import Forecast, forecast
+from inrcodec.fitting._stopping import (
+    CODED_MARGIN_DB,
+    REST,
+    least_plateau_db,
+    on_plateau,
+    surely_passed,
+)
+
+_log = logging.getLogger(__name__)
+
+# A plateau counts while the learning rate is at least so much of its peak.
+_HIGH_RATE = 0.5
+
+
+class Ending:
+    """Decides when a fit ends; with a budget of epochs by what its steps gave, never by the time.
+
+    Args:
+        config: of the fit.
+        goal_db: mean RGB PSNR of the coded file that is enough; None to look for a plateau.
+        steps_per_epoch: of the fit.
+        device: where the errors are computed.
+    """
+
+    def __init__(
+        self,
+        config: FitConfig,
+        *,
+        goal_db: float | None,
+        steps_per_epoch: int,
+        device: torch.device,
+    ) -> None:
+        self.goal_db = goal_db
+        self.curve = Curve(steps_per_epoch, device)
+        self.stopped = "budget"
+        self._least: float | None = None
+        self._is_forecastable = config.schedule == "cosine" and not config.ema
+        self._in_steps = config.epochs is not None
+        self.clock = Clock(config.seconds or (config.epochs or 1) * steps_per_epoch)
+
+    def consider(self, frames: Tensor, *, rate_factor: float, used: float) -> None:
+        """Before the quantised phase: begin the end when the goal is passed, or on a plateau.
+
+        Args:
+            frames: `(N, 3, H, W)` uint8.
+            rate_factor: the learning rate over its peak.
+            used: steps or seconds.
+        """
+        if self.stopped != "budget":
+            return
+        points = self.curve.points
+        if self.goal_db is not None:
+            if surely_passed(points, self.goal_db):
+                self._end("goal", REST * used, used=used)
+        elif (
+            rate_factor >= _HIGH_RATE
+            and on_plateau(points)
+            and points[-1].psnr_db >= self._least_db(frames)
+        ):
+            self._end("plateau", REST * used, used=used)
+
+    def reached(self, coded_psnr_db: float, *, used: float) -> bool:
+        """Whether so much, measured through the quantiser, reaches the goal: the fit is over."""
+        if self.goal_db is None:
+            return False
+        _log.info("%.2f dB through the quantiser, goal %g dB", coded_psnr_db, self.goal_db)
+        if coded_psnr_db < self.goal_db + CODED_MARGIN_DB:
+            return False
+        self._end("goal", 0.0, used=used)
+        return True
+
+    def forecast(self, *, used: float) -> Forecast | None:
+        """Return what the fit will reach, once there is enough to see.
+
+        None for schedules and averages of weights that it was not calibrated on.
+        """
+        if not self._is_forecastable:
+            return None
+        return forecast(self.curve.points, used_share=used / self.clock.end)
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint needs."""
+        clock, curve = self.clock.state(), self.curve.state()
+        return {"clock": clock, "curve": curve, "stopped": self.stopped}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from `state()`."""
+        self.clock.load_state(state["clock"])
+        self.curve.load_state(state["curve"])
+        self.stopped = state["stopped"]
+
+    def _least_db(self, frames: Tensor) -> float:
+        """Under which PSNR a plateau is no end, computed once."""
+        if self._least is None:
+            self._least = least_plateau_db(frames)
+        return self._least
+
+    def _end(self, reason: str, rest: float, *, used: float) -> None:
+        rest = math.ceil(rest) if self._in_steps else rest
+        if used + rest >= self.clock.end:
+            return
+        self.clock.finish_in(rest, used=used)
+        self.stopped = reason
+        share, found_db = 100 * self.clock.used_share, self.curve.points[-1].psnr_db
+        _log.info("%s at %.2f dB: the fit ends at %.0f %% of its budget", reason, found_db, share)

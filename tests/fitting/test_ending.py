@@ -1,0 +1,187 @@
+"""When a fit ends before its budget: at its goal, on a plateau, and not otherwise."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from inrcodec._segment_codec import SegmentDecoder
+from inrcodec.fitting import FitConfig, FitResult, InterruptFlag, fit
+from inrcodec.fitting._curve import Curve, CurvePoint
+from inrcodec.fitting._stopping import least_plateau_db, on_plateau, surely_passed
+from inrcodec.metrics import psnr_db
+from inrcodec.models import Network, build, for_budget
+from inrcodec.quantization import QuantizedTensors, admissible_step_codes, quantize, step_size
+
+CPU = torch.device("cpu")
+STEPS = 32
+
+
+def clip(num_frames: int = 4) -> torch.Tensor:
+    y, x = torch.meshgrid(torch.arange(48.0), torch.arange(64.0), indexing="ij")
+    frames = [
+        torch.stack(
+            [torch.sin((x + 4 * i) / 9), torch.cos((y - 3 * i) / 7), torch.sin((x + y) / 8)]
+        )
+        for i in range(num_frames)
+    ]
+    return (127.5 + 100 * torch.stack(frames)).to(torch.uint8)
+
+
+def grey(num_frames: int = 4) -> torch.Tensor:
+    return torch.full((num_frames, 3, 48, 64), 120, dtype=torch.uint8)
+
+
+def network(model: str = "hnerv") -> Network:
+    torch.manual_seed(0)
+    return build(model, for_budget(model, 12_000, height=48, width=64, num_frames=4))
+
+
+def fitted(frames: torch.Tensor, *, epochs: int, goal_db: float | None = None) -> FitResult:
+    config = FitConfig(epochs=epochs, precision="fp32")
+    result = fit(frames, network(), config, num_bytes=9000, device=CPU, goal_db=goal_db)
+    assert result is not None
+    return result
+
+
+def points(values: list[float]) -> list[CurvePoint]:
+    return [CurvePoint(STEPS * (i + 1), value) for i, value in enumerate(values)]
+
+
+def seen_at(values: list[float]) -> list[int]:
+    """At how many points a plateau would have been seen."""
+    return [n for n in range(1, len(values) + 1) if on_plateau(points(values[:n]))]
+
+
+@pytest.mark.parametrize("db_a_doubling", [0.7, 1.0, 2.0])
+@pytest.mark.parametrize("seed", range(20))
+def test_an_ordinary_curve_is_no_plateau(db_a_doubling: float, seed: int) -> None:
+    noise = np.random.default_rng(seed).normal(0, 0.15, 300)  # +-0.3 dB is two deviations
+    curve = [20 + db_a_doubling * math.log2(i + 1) + noise[i] for i in range(300)]
+    assert seen_at(curve) == []
+
+
+def test_a_curve_that_stays_level_is_one_after_a_doubling() -> None:
+    rise = [20 + i for i in range(10)]
+    assert seen_at(rise + [30.0] * 50)[0] == 22  # twice the first 11
+    noise = np.random.default_rng(0).normal(0, 0.02, 50)
+    assert seen_at(rise + [30 + n for n in noise])
+
+
+def test_what_is_nearly_perfect_is_one_at_once() -> None:
+    assert seen_at([30.0, 45.0, 49.0, 51.0, 53.0, 54.0, 56.0, 58.0])[0] == 7
+
+
+def test_a_fit_that_fell_back_is_unstable_not_done() -> None:
+    assert seen_at([20.0 + math.log2(i + 1) for i in range(40)] + [15.0] * 30) == []
+
+
+def test_a_plateau_must_be_above_the_mean_frame() -> None:
+    moving = clip()
+    mean = moving.float().mean(0)
+    errors = ((moving.float() - mean) / 255).square().mean((1, 2, 3))
+    assert least_plateau_db(moving) == pytest.approx(
+        float((-10 * torch.log10(errors)).mean()) + 1, abs=0.01
+    )
+    assert least_plateau_db(grey()) == 40.0
+
+
+def test_the_goal_is_passed_with_a_margin() -> None:
+    assert not surely_passed([], 20.0)
+    assert not surely_passed(points([30.1]), 30.0)
+    assert surely_passed(points([20.0, 31.0]), 30.0)
+
+
+def test_a_point_of_the_curve_is_an_epoch_of_at_least_16_steps() -> None:
+    curve = Curve(6, CPU)
+    ends = [curve.add(torch.tensor([0.01, 0.001]), steps=s + 1) for s in range(40)]
+    assert [s + 1 for s, end in enumerate(ends) if end] == [18, 36]
+    assert [p.steps for p in curve.points] == [18, 36]
+    assert [p.psnr_db for p in curve.points] == pytest.approx([25.0, 25.0])
+
+
+def test_an_ordinary_clip_uses_its_whole_budget() -> None:
+    result = fitted(clip(), epochs=60)
+    assert (result.stopped, result.used_share, result.steps) == ("budget", 1.0, 240)
+
+
+def test_a_grey_clip_ends_on_a_plateau() -> None:
+    result = fitted(grey(), epochs=200)
+    assert result.stopped == "plateau"
+    assert result.steps == round(800 * result.used_share) < 500
+
+
+def test_a_goal_ends_the_fit_and_is_reached() -> None:
+    frames = clip()
+    full = fitted(frames, epochs=60)
+    goal_db = coded_db(full) - 3
+    result = fitted(frames, epochs=60, goal_db=goal_db)
+    assert result.stopped == "goal"
+    assert result.steps == round(240 * result.used_share) < 220
+    assert coded_db(result) >= goal_db
+
+
+def test_a_goal_out_of_reach_uses_the_whole_budget() -> None:
+    result = fitted(clip(), epochs=10, goal_db=60.0)
+    assert (result.stopped, result.steps) == ("budget", 40)
+
+
+@pytest.mark.parametrize(("frames", "goal_db"), [(grey(), None), (clip(), 24.0)])
+@pytest.mark.parametrize("at", [3, 130, 170])  # in an epoch; after the end was moved
+def test_an_earlier_end_is_resumed_bit_for_bit(
+    frames: torch.Tensor, goal_db: float | None, at: int
+) -> None:
+    config = FitConfig(epochs=100, precision="fp32")
+
+    def go(state: dict[str, object] | None, flag: InterruptFlag) -> FitResult | None:
+        return fit(
+            frames,
+            network(),
+            config,
+            num_bytes=9000,
+            device=CPU,
+            goal_db=goal_db,
+            state=state,
+            save=saved.append,
+            interrupt=flag,
+        )
+
+    saved: list[dict[str, object]] = []
+    whole = go(None, InterruptFlag())
+    assert whole is not None
+    assert whole.stopped != "budget"
+    assert whole.steps > at
+    assert go(None, FlagAfter(at)) is None
+    resumed = go(saved[-1], InterruptFlag())
+    assert resumed is not None
+    assert (resumed.steps, resumed.stopped) == (whole.steps, whole.stopped)
+    assert np.array_equal(np.concatenate(whole.tensors), np.concatenate(resumed.tensors))
+    assert resumed.global_step == whole.global_step
+
+
+class FlagAfter(InterruptFlag):
+    """As if Ctrl-C came after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    @property  # type: ignore[override]
+    def requested(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def coded_db(result: FitResult) -> float:
+    """PSNR of what the result's tensors, rounded to its steps, decode to."""
+    codes = admissible_step_codes(result.tensors, result.step_codes, result.global_step)
+    symbols = [
+        quantize(t, step_size(result.global_step, c))
+        for t, c in zip(result.tensors, codes, strict=True)
+    ]
+    weights = QuantizedTensors(result.global_step, codes, symbols)
+    config = for_budget("hnerv", 12_000, height=48, width=64, num_frames=4)
+    decoder = SegmentDecoder(config, weights, device=CPU)
+    return float(psnr_db(decoder.decode(range(4)), clip()).mean())
