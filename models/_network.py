@@ -72,9 +72,11 @@ class Network(nn.Module):
     def packing(self) -> int | None:
         """Side s of the blocks of pixels that `forward(packed=True)` leaves as channels.
 
-        None where the network does not map to [0, 1] by tanh, as packed frames need.
+        None where the network does not map to [0, 1] by tanh, or has auxiliary outputs, which are
+        compared as frames.
         """
-        if type(self).squash is not Network.squash:
+        network = type(self)
+        if network.squash is not Network.squash or network.auxiliary is not Network.auxiliary:
             return None
         head = getattr(self.decoder, "head", None)
         return head.stride if isinstance(head, PixelShuffleHead) else 1

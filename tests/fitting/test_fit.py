@@ -114,14 +114,16 @@ def test_adan_fits_and_goes_on_where_it_was_interrupted() -> None:
 
 
 def test_auxiliary_outputs_are_compared_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = FitConfig(epochs=1, auxiliary_weight=0.25)
+    config = FitConfig(epochs=1, loss="l1", auxiliary_weight=0.25)
     run = _Fit(clip(), network(), config, num_bytes=9000, device=CPU)
     x_hat, x = torch.rand(2, 1, 3, 48, 64)
-    alone = run._loss(x_hat, x)
-    assert torch.equal(alone, LOSSES["l2"](x_hat, x))
+    indices = torch.tensor([0])
+    alone, errors = run._loss(x_hat, indices, x)
+    assert torch.equal(alone, LOSSES["l1"](x_hat, x))
+    torch.testing.assert_close(errors, LOSSES["l2"](x_hat, x)[None])
     monkeypatch.setattr(run.network, "auxiliary", lambda: [x_hat / 2, x_hat / 4])
-    others = LOSSES["l2"](x_hat / 2, x) + LOSSES["l2"](x_hat / 4, x)
-    assert float(run._loss(x_hat, x)) == pytest.approx(float(alone + 0.25 * others))
+    others = LOSSES["l1"](x_hat / 2, x) + LOSSES["l1"](x_hat / 4, x)
+    assert float(run._loss(x_hat, indices, x)[0]) == pytest.approx(float(alone + 0.25 * others))
 
 
 def test_fitting_through_the_quantiser_pays() -> None:
