@@ -19,7 +19,7 @@ _OURS: dict[str, dict[str, Any]] = {
     "default": {},
     # Absolute error and MS-SSIM: the better MS-SSIM, slower steps.
     "ms-ssim": {"loss": "l1_ms_ssim"},
-    # Half the steps for the same PSNR, each of which costs more (benchmarks/notes/flagship.md).
+    # The same PSNR in half the steps (benchmarks/notes/flagship.md); what hnervpp's default is.
     "muon": {"optimizer": "muon"},
     # Adam in the axes along which gradients vary independently.
     "soap": {"optimizer": "soap"},
@@ -28,7 +28,12 @@ _OURS: dict[str, dict[str, Any]] = {
 # What a network needs besides, in the recipes that are ours.
 _OUR_SETTINGS: dict[str, dict[str, Any]] = {
     # Why: benchmarks/notes/flagship.md. A gradient's norm costs a tenth of its cheap step.
-    "hnervpp": {"loss": "log_l2", "gradient_clip": 0.0},
+    "hnervpp": {
+        "optimizer": "muon",
+        "loss": "log_l2",
+        "gradient_clip": 0.0,
+        "qat_fraction": 0.1,
+    },
     # Sines wrap where GELUs only grow: their networks take smaller steps (benchmarks/notes/zoo.md).
     "nerv-boost": {"learning_rate": 2e-3},
     "hnerv-boost": {"learning_rate": 2e-3},

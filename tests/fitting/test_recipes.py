@@ -20,6 +20,7 @@ def test_our_recipes_are_the_same_for_every_network() -> None:
         assert recipe_config(name, "hnerv", epochs=3) == FitConfig(epochs=3, optimizer=name)
     of_ours = recipe_config("muon", "hnervpp", epochs=3)
     assert (of_ours.loss, of_ours.gradient_clip, of_ours.optimizer) == ("log_l2", 0.0, "muon")
+    assert recipe_config("default", "hnervpp", epochs=3) == of_ours
     assert recipe_config("default", "nerv", epochs=3) == FitConfig(epochs=3)
     assert recipe_epochs("default", "nerv") is None
 
