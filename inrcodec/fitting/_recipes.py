@@ -32,7 +32,7 @@ _OUR_SETTINGS: dict[str, dict[str, Any]] = {
         "optimizer": "muon",
         "loss": "log_l2",
         "gradient_clip": 0.0,
-        "qat_fraction": 0.1,
+        "qat_fraction": 0.05,
     },
     # Sines wrap where GELUs only grow: their networks take smaller steps (benchmarks/notes/zoo.md).
     "nerv-boost": {"learning_rate": 2e-3},
