@@ -2,7 +2,8 @@
 
 The authors' rule turns one base width into all widths, in coarse steps: near 20k parameters one
 more channel everywhere is 10 % more. So the best base width is found first, then one stage
-or two are widened or narrowed by a channel, by more where nothing nearer comes close.
+or two are widened or narrowed by a channel, by more where nothing nearer comes close; the
+smallest networks from several base widths.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ _GOOD_ENOUGH = 0.002  # where the search stops
 _MAX_BASE_WIDTH = 2048
 _MAX_STEPS = 64
 _FAR = 4  # channels; the smallest networks have no size nearer
+_MORE_STARTS = 3  # base widths around the best, for those that still have none
+_ANY = 2**62  # parameters
 
 ConfigT = TypeVar("ConfigT", bound=NetworkConfig)
 
@@ -48,6 +51,9 @@ def fit_to_budget(
     def sized(base_width: int) -> ConfigT:
         return config_class.for_base_width(base_width, sizing, **overrides)
 
+    def error(config: NetworkConfig) -> float:
+        return _error(config, num_params)
+
     low, high = 1, _MAX_BASE_WIDTH + 1  # sized(low) fits, sized(high) does not
     while high - low > 1:
         middle = (low + high) // 2
@@ -55,7 +61,27 @@ def fit_to_budget(
             low = middle
         else:
             high = middle
-    return _refine(sized(low), num_params)
+    best = _refine(sized(low), num_params)
+    if error(best) <= TOLERANCE:
+        return best
+    if not _fits(sized, 1, num_params):
+        raise _refusal(best, num_params, "smallest possible")
+    if not _fits(sized, high, _ANY):
+        raise _refusal(best, num_params, "largest possible")
+    for base_width in range(max(1, low - _MORE_STARTS), low + _MORE_STARTS + 1):
+        if error(best) > TOLERANCE and _fits(sized, base_width, _ANY):
+            start = min(_neighbours(sized(base_width), most=_FAR), key=error)
+            best = min(best, _refine(start, num_params), key=error)
+    if error(best) > TOLERANCE:
+        raise _refusal(best, num_params, "nearest")
+    return best
+
+
+def _refusal(nearest: NetworkConfig, num_params: int, what: str) -> ModelError:
+    return ModelError(
+        f"{num_params} parameters; the {what} size of this network at {nearest.width}x"
+        f"{nearest.height}, {nearest.num_frames} frames is {count_parameters(nearest).total}"
+    )
 
 
 def _fits(sized: Any, base_width: int, num_params: int) -> bool:
@@ -65,11 +91,15 @@ def _fits(sized: Any, base_width: int, num_params: int) -> bool:
         return False
 
 
+def _error(config: NetworkConfig, num_params: int) -> float:
+    return abs(count_parameters(config).total / num_params - 1)
+
+
 def _refine(config: ConfigT, num_params: int) -> ConfigT:
     """Widen or narrow single stages, or move a channel, while that brings the total closer."""
 
     def error(candidate: NetworkConfig) -> float:
-        return abs(count_parameters(candidate).total / num_params - 1)
+        return _error(candidate, num_params)
 
     for _ in range(_MAX_STEPS):
         if error(config) <= _GOOD_ENOUGH:
@@ -80,13 +110,6 @@ def _refine(config: ConfigT, num_params: int) -> ConfigT:
         if error(best) >= error(config):
             break
         config = best
-    if error(config) > TOLERANCE:
-        reached = count_parameters(config).total
-        bound = "smallest" if reached > num_params else "largest"
-        raise ModelError(
-            f"{num_params} parameters; the {bound} possible size of this network "
-            f"at {config.width}x{config.height}, {config.num_frames} frames is {reached}"
-        )
     return config
 
 

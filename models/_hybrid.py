@@ -8,12 +8,12 @@ from typing import Any
 from ._blocks import stage_widths
 from ._config import ConfigT, NetworkConfig, Sizing, check_range
 
-__all__ = ["HybridConfig"]
+__all__ = ["EMBEDDING_SHARE", "HybridConfig"]
 
 _REDUCTION = 1.2
 _LOWER_WIDTH = 12
 _EMBEDDING_VALUES = 128  # a frame
-_EMBEDDING_SHARE = 0.15  # of the whole budget, at most
+EMBEDDING_SHARE = 0.15  # of the whole budget, at most
 
 
 @dataclass(frozen=True)
@@ -65,5 +65,5 @@ def embedding_channels(
     """Channels that give about `values` a frame and at most 15 % of the budget in all."""
     cells = grid[0] * grid[1]
     wished = round(values / cells)
-    affordable = int(_EMBEDDING_SHARE * sizing.num_params / (cells * sizing.num_frames))
+    affordable = int(EMBEDDING_SHARE * sizing.num_params / (cells * sizing.num_frames))
     return max(1, min(wished, affordable))

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from itertools import combinations_with_replacement
 
-__all__ = ["choose_strides", "grid_of", "product_of"]
+__all__ = ["FACTORS", "choose_strides", "grid_of", "product_of"]
 
-_FACTORS = (5, 4, 3, 2)
+FACTORS = (5, 4, 3, 2)
 _CELLS_WEIGHT = 0.02  # padding that one octave away from the wished number of cells is worth
 _AVOID_PADDING = 0.15  # more padding than this is taken only when there is no other way
 _MIN_PRODUCT = 2
@@ -66,7 +66,7 @@ def _factorizations(max_stages: int) -> dict[int, tuple[int, ...]]:
     """Every product of up to `max_stages` factors, with its longest factorization."""
     products: dict[int, tuple[int, ...]] = {}
     for num_stages in range(1, max_stages + 1):
-        for strides in combinations_with_replacement(_FACTORS, num_stages):
+        for strides in combinations_with_replacement(FACTORS, num_stages):
             product = math.prod(strides)
             if len(products.get(product, ())) < num_stages:
                 products[product] = strides

@@ -2,7 +2,7 @@
 
 HNeRV: arXiv 2304.02633. NeRV++: arXiv 2402.18305. At 640x320, grid 5x10, strides 4 2 2, head 4:
 
-    embedding    (B, C_e, 5, 10)   about 200 values a frame, fitted themselves
+    embedding    (B, C_e, 5, 10)   about 200 values a frame, fitted themselves (_layout.py)
     stem         (B, C, 5, 10)     conv 1x1, GELU
     stage 1..3   separable residual block; conv 3x3, PixelShuffle(s), GELU; separable
                  residual block; plus the input, projected by a 1x1 and upsampled bilinearly
@@ -23,17 +23,13 @@ from torch import nn
 from ._blocks import PixelShuffleHead, StagedDecoder, conv
 from ._config import ConfigT, Sizing, check_range
 from ._embeddings import EmbeddingTable
-from ._hybrid import HybridConfig, embedding_channels
+from ._hybrid import HybridConfig
+from ._layout import choose_layout
 from ._network import Network
 from ._registry import register
 from ._separable import SeparableStage
 
 __all__ = ["HNeRVPP", "HNeRVPPConfig"]
-
-_CELLS = 50  # of the grid
-_EMBEDDING_VALUES = 200  # a frame
-_HEAD_STRIDE = 4
-_MAX_STAGES = 4  # the head's stride among them
 
 
 @dataclass(frozen=True)
@@ -59,21 +55,15 @@ class HNeRVPPConfig(HybridConfig):
     def for_base_width(
         cls: type[ConfigT], base_width: int, sizing: Sizing, **overrides: Any
     ) -> ConfigT:
-        """Size by the width of all stages."""
-        strides = overrides.pop("strides", None)
-        head_stride = overrides.pop("head_stride", 1 if strides else None)
-        if strides is None:
-            strides, head_stride = _strides(sizing, head_stride)
-        grid = sizing.grid((*strides, head_stride))
-        fields: dict[str, Any] = {
-            "head_stride": head_stride,
-            "embedding_channels": embedding_channels(grid, sizing, values=_EMBEDDING_VALUES),
-            "plain_stages": 0,
-            "min_kernel_size": 3,
-            **overrides,
-        }
-        widths = (base_width,) * (len(strides) + 1)
-        return cls(*sizing.clip, strides, widths, **fields)
+        """Size by the width of all stages; grid and embedding follow from clip and budget alone."""
+        layout = choose_layout(
+            sizing,
+            strides=overrides.pop("strides", None),
+            head_stride=overrides.pop("head_stride", None),
+        )
+        widths = (base_width,) * (len(layout.strides) + 1)
+        fields: dict[str, Any] = {**layout._asdict(), "plain_stages": 0, "min_kernel_size": 3}
+        return cls(*sizing.clip, channels=widths, **{**fields, **overrides})
 
 
 @register("hnervpp")
@@ -110,14 +100,3 @@ class HNeRVPP(Network):
         self.decoder = StagedDecoder(stem, stages, head)
         if with_encoder:
             self.encoder = EmbeddingTable(config.num_frames, config.embedding_shape)
-
-
-def _strides(sizing: Sizing, head_stride: int | None) -> tuple[tuple[int, ...], int]:
-    """Choose the stages' strides, and the head's: the one nearest to 4 of the frame's factors."""
-    strides = list(sizing.strides(num_cells=_CELLS, max_stages=_MAX_STAGES))
-    if len(strides) < 2:
-        return tuple(strides), head_stride or 1
-    if head_stride is None:
-        head_stride = min(strides, key=lambda s: (abs(s - _HEAD_STRIDE), s))
-        strides.remove(head_stride)
-    return tuple(strides), head_stride

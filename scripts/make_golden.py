@@ -1,9 +1,9 @@
 """Make the golden files of the current format version: `python scripts/make_golden.py`.
 
-In: nothing; the clips are drawn here. Out: in `tests/golden/`, for each network a small
-`vN-NAME.inr`, one of its frames as `vN-NAME.png`, and `vN.json` with what the files hold: header,
-SHA-256 of each segment's symbols, mean of every frame. The symbols are those that the independent
-decoder `tests/bitstream/stranger.py` reads.
+In: nothing; the clips are drawn here. Out: in `tests/golden/`, for each network, and for each shape
+that its first file has not, a small `vN-NAME.inr`, one of its frames as `vN-NAME.png`, and
+`vN.json` with what the files hold: header, SHA-256 of each segment's symbols, mean of every frame.
+The symbols are those that the independent decoder `tests/bitstream/stranger.py` reads.
 
 Golden files are never made again once their version is released: decoders of all later versions
 must read these very bytes. So only those that are missing are made; before a release, `--force`
@@ -41,6 +41,7 @@ TAGGED = "hnervpp"  # two segments, variable frame rate, tags and audio
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 GOLDEN = TESTS / "golden"
 SIDE, NUM_FRAMES = 64, 4
+SHAPES = {"hnervpp-head": "hnervpp"}  # a head that upsamples; v1-hnervpp.inr is older than that
 SMALL = ("hnerv", "hnervpp", "nerv", "nervpp")  # have a size for 4 kB
 FRAME = 2  # the one stored as a picture
 MAX_BYTES = 20_000
@@ -53,11 +54,12 @@ def main() -> int:
     force = parser.parse_args().force
     record = GOLDEN / f"v{VERSION}.json"
     entries = json.loads(record.read_text()) if record.exists() and not force else {}
-    missing = [name for name in models.names() if f"v{VERSION}-{name}.inr" not in entries]
+    wished = {name: name for name in models.names()} | SHAPES
+    missing = {k: model for k, model in wished.items() if f"v{VERSION}-{k}.inr" not in entries}
     torch.set_num_threads(1)
     GOLDEN.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        made = {name: make(name, Path(folder)) for name in missing}
+        made = {name: make(name, model, Path(folder)) for name, model in missing.items()}
     for name, data in made.items():
         path = GOLDEN / f"v{VERSION}-{name}.inr"
         path.write_bytes(data)
@@ -67,26 +69,26 @@ def main() -> int:
     return 0
 
 
-def make(model: str, folder: Path) -> bytes:
-    """Return the file that a short fit of `model` gives."""
-    clip = folder / model
+def make(name: str, model: str, folder: Path) -> bytes:
+    """Return the file that a short fit of `model` gives; `name` is the file's."""
+    clip = folder / name
     clip.mkdir()
     for i in range(NUM_FRAMES):
         Image.fromarray(draw(i)).save(clip / f"{i}.png")
-    output = folder / f"{model}.inr"
+    output = folder / f"{name}.inr"
     inrcodec.encode(
         clip,
         output,
         model=model,
         bpp=2.0 if model in SMALL else 6.0,
         epochs=20 if model in SMALL else 60,
-        segment_frames=NUM_FRAMES // 2 if model == TAGGED else NUM_FRAMES,
+        segment_frames=NUM_FRAMES // 2 if name == TAGGED else NUM_FRAMES,
         device="cpu",
         seed=1,
     )
-    data = tagged(output) if model == TAGGED else output.read_bytes()
+    data = tagged(output) if name == TAGGED else output.read_bytes()
     if len(data) > MAX_BYTES:
-        raise SystemExit(f"{model}: {len(data)} bytes, must be <= {MAX_BYTES}")
+        raise SystemExit(f"{name}: {len(data)} bytes, must be <= {MAX_BYTES}")
     return data
 
 

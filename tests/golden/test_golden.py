@@ -102,3 +102,8 @@ def test_one_file_has_every_optional_field() -> None:
     assert len(header["pts"]) > 3
     assert (header["color"], header["sar"], header["rotation"]) == ([9, 16, 9, 1], [4, 3], 90)
     assert header["audio"] == 1
+
+
+def test_one_file_has_a_head_that_upsamples() -> None:
+    ((_, fields),) = RECORDS["v1-hnervpp-head.inr"]["header"]["segments"]
+    assert fields["head_stride"] > 1

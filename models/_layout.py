@@ -1,0 +1,118 @@
+"""How stored embeddings that are fitted themselves are laid out: grid, strides, channels.
+
+In: the frames' size, their number and the budget. Out: strides of the stages and of the head, whose
+product is a cell's side, and the embedding's channels. About 200 values a frame, 50 cells of 4
+channels; fewer cells of 4 channels where 15 % of the budget pay for less.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from itertools import combinations_with_replacement
+from typing import NamedTuple
+
+from ._config import Sizing, check_range
+from ._hybrid import EMBEDDING_SHARE
+from ._strides import FACTORS, grid_of
+
+__all__ = ["Layout", "choose_layout"]
+
+_CELLS = 50  # where the budget pays for them
+_CHANNELS = 4  # of each, until the cells are as few as _FEW_CELLS
+_FEW_CELLS = 6
+_VALUES = _CELLS * _CHANNELS  # a frame, about
+_LEAST_CHANNELS = 3  # where the budget pays for them, also of a grid of more cells
+_MOST_CHANNELS = 16
+_HEAD_STRIDE = 4  # or the nearest; the larger, the fewer multiply-accumulates
+_MAX_STAGES = 3  # without the head
+_TWO_STAGES = 8  # pixels a side of a cell, from which there are two stages and a head
+
+# Padding that half as many cells as wished are worth; twice as many, which leave few channels to
+# each, cost double.
+_OCTAVE_WEIGHT = 0.1
+_AVOID_PADDING = 0.15
+_SMALLEST_SHARE = 1 / 3  # of the budget that one channel everywhere may take: widths stay to choose
+
+
+class Layout(NamedTuple):
+    """What a decoder of embeddings upsamples, and by how much."""
+
+    strides: tuple[int, ...]  # of the stages, descending
+    head_stride: int
+    embedding_channels: int
+
+
+def choose_layout(
+    sizing: Sizing, *, strides: tuple[int, ...] | None = None, head_stride: int | None = None
+) -> Layout:
+    """Choose a grid with about the wished number of cells and little padding.
+
+    Given `strides` fix the grid; a head is then only what `head_stride` says.
+
+    >>> choose_layout(Sizing(320, 640, num_frames=132, num_params=268_000))
+    Layout(strides=(4, 2, 2), head_stride=4, embedding_channels=4)
+    >>> choose_layout(Sizing(144, 176, num_frames=120, num_params=30_000))
+    Layout(strides=(3, 2, 2), head_stride=4, embedding_channels=3)
+    """
+    affordable = EMBEDDING_SHARE * sizing.num_params / sizing.num_frames  # values a frame
+    if head_stride is not None:
+        check_range("head_stride", head_stride, 1, 5)
+    if strides is None:
+        strides, head = _split(sizing, affordable, head_stride)
+    else:
+        head = head_stride or 1
+    rows, columns = sizing.grid((*strides, head))
+    return Layout(strides, head, _channels(rows * columns, affordable))
+
+
+def _channels(num_cells: int, affordable: float) -> int:
+    wished = min(_MOST_CHANNELS, max(_LEAST_CHANNELS, round(_VALUES / num_cells)))
+    return max(1, min(wished, int(affordable / num_cells)))
+
+
+def _split(
+    sizing: Sizing, affordable: float, head_stride: int | None
+) -> tuple[tuple[int, ...], int]:
+    """Choose the stages' strides and the head's for so many values a frame."""
+    wished = min(_CELLS, max(1.0, affordable / _CHANNELS, min(affordable, _FEW_CELLS)))
+
+    def cost(product: int) -> tuple[float, int]:
+        rows, columns = grid_of(sizing.height, sizing.width, product)
+        padding = rows * columns * product**2 / (sizing.height * sizing.width) - 1
+        octaves = math.log2(rows * columns / wished)
+        distance = _OCTAVE_WEIGHT * (2 * octaves if octaves > 0 else -octaves)
+        excess = max(0.0, rows * columns / affordable - 1)  # of even a single channel
+        smallest = rows * columns * sizing.num_frames + _smallest_decoder(*splits[product])
+        excess += max(0.0, smallest / (_SMALLEST_SHARE * sizing.num_params) - 1)
+        return padding + (padding > _AVOID_PADDING) + distance + excess, product
+
+    splits = _splits(head_stride)
+    longer = max(sizing.height, sizing.width)
+    products = [p for p in splits if min(_TWO_STAGES, longer) <= p <= longer] or [min(splits)]
+    return splits[min(products, key=cost)]
+
+
+def _smallest_decoder(strides: tuple[int, ...], head_stride: int) -> int:
+    """Count the parameters, nearly, of a decoder one channel wide."""
+    return 10 * sum(stride**2 for stride in strides) + 30 * head_stride**2
+
+
+@lru_cache(maxsize=8)
+def _splits(head_stride: int | None) -> dict[int, tuple[tuple[int, ...], int]]:
+    """For every product, the stages' strides and the head's: the head near to 4, many stages."""
+
+    def preference(split: tuple[tuple[int, ...], int]) -> tuple[int, ...]:
+        strides, head = split
+        return head == 1, abs(head - _HEAD_STRIDE), -len(strides), head
+
+    splits: dict[int, tuple[tuple[int, ...], int]] = {}
+    for num_stages in range(1, _MAX_STAGES + 1):
+        for strides in combinations_with_replacement(FACTORS, num_stages):
+            for head in (1, *FACTORS) if head_stride is None else (head_stride,):
+                product = math.prod(strides) * head
+                if product >= _TWO_STAGES and (num_stages == 1 or head == 1 != head_stride):
+                    continue
+                split = strides, head
+                splits[product] = min(split, splits.get(product, split), key=preference)
+    return splits
