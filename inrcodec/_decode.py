@@ -37,7 +37,8 @@ def decode(
             pattern such as `%05d.png`, or `-` or a binary file for y4m.
         frames: half-open range of frames; all of them by default.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        precision: `fp32`, the reference; `bf16` or `fp16` are faster.
+        precision: `fp32`, the reference; `bf16` or `fp16` are faster; `auto` is `bf16` where the
+            device computes in it.
         audio: whether to write the audio where the output can carry it.
         progress: show progress on stderr.
 

@@ -26,7 +26,7 @@ from inrcodec._segment_codec import (
 )
 from inrcodec.bitstream import InrFile, unpack_audio
 from inrcodec.errors import BitstreamError
-from inrcodec.fitting import resolve_device
+from inrcodec.fitting import resolve_device, resolve_precision
 from inrcodec.models import NetworkConfig
 from inrcodec.video import AudioStream, ColorTags, VideoMetadata
 
@@ -84,7 +84,8 @@ class VideoDecoder:
     Args:
         source: a path, or the bytes of a file.
         device: `auto`, `cpu`, `cuda` or `cuda:N`; frames are returned there.
-        precision: `fp32`, the reference; `bf16` or `fp16` are faster and lose under 0.05 dB.
+        precision: `fp32`, the reference; `bf16` or `fp16` are faster and lose under 0.05 dB;
+            `auto` is `bf16` where the device computes in it.
 
     Raises:
         BitstreamError: the file is damaged, truncated or no `.inr` file.
@@ -96,9 +97,13 @@ class VideoDecoder:
     def __init__(
         self, source: str | Path | bytes, *, device: str = "auto", precision: str = "fp32"
     ) -> None:
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision is {precision!r}, must be one of {', '.join(PRECISIONS)}")
+        known = (*PRECISIONS, "auto")
+        if precision not in known:
+            raise ValueError(f"precision is {precision!r}, must be one of {', '.join(known)}")
         self.device = resolve_device(device)
+        if precision == "auto":
+            low = resolve_precision("auto", self.device) == torch.bfloat16
+            precision = "bf16" if low else "fp32"
         self.precision = precision
         self._file = InrFile(source)
         self.header = header = self._file.header
@@ -286,13 +291,16 @@ class VideoDecoder:
         config, data = self.segment_config(index), self._file.segment(index)
         with self._named():
             quantized = read_segment(config, data)
-        return SegmentDecoder(config, quantized, device=self.device, precision=self.precision)
+        return SegmentDecoder.load(config, quantized, device=self.device, precision=self.precision)
 
     def _decode(self, indices: Sequence[int]) -> Tensor:
         shape = (len(indices), 3, self.header.height, self.header.width)
-        out = torch.empty(shape, dtype=torch.uint8, device=self.device)
         wanted = np.asarray(indices, np.int64)
         segment_of = np.searchsorted(self._starts, wanted, side="right") - 1
+        if len(wanted) > 0 and (segment_of == segment_of[0]).all():
+            local = (wanted - self._starts[segment_of[0]]).tolist()
+            return self._segment(int(segment_of[0])).decode(local)
+        out = torch.empty(shape, dtype=torch.uint8, device=self.device)
         for segment in np.unique(segment_of):
             at = np.flatnonzero(segment_of == segment)
             local = (wanted[at] - self._starts[segment]).tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._inference import prepare_for_inference
 from ._network import (
     Network,
     NetworkConfig,
@@ -51,5 +52,6 @@ __all__ = [
     "for_budget",
     "macs_per_frame",
     "names",
+    "prepare_for_inference",
     "register",
 ]

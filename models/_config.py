@@ -82,6 +82,7 @@ class NetworkConfig:
     channels: tuple[int, ...]  # width of the stem, then of each stage
 
     network: ClassVar[type[Network]]  # whose `config_class` this is
+    frames_share_work: ClassVar[bool] = False  # so that a batch costs less than its frames alone
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

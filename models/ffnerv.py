@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +49,8 @@ class FFNeRVConfig(NetworkConfig):
     grid_steps: tuple[int, ...]  # time steps of each temporal grid; they share the stem's width
     neighbours: tuple[int, ...] = (-2, -1, 1, 2)  # by their distance in frames
     groups: int = 8  # of the grouped convolutions, at most
+
+    frames_share_work: ClassVar[bool] = True
 
     @property
     def levels(self) -> Levels:

@@ -14,10 +14,12 @@ import pytest
 import torch
 
 import inrcodec
+from inrcodec import _segment_codec
 from inrcodec._decoder import VideoDecoder
 from inrcodec._segment_codec import read_segment
 from inrcodec.bitstream import InrFile
 from inrcodec.errors import BitstreamError
+from inrcodec.fitting import resolve_precision
 from inrcodec.metrics import psnr_db
 from inrcodec.video import VideoReader, read_audio
 
@@ -150,8 +152,29 @@ def test_low_precision_loses_little(precision: str, tiny_inr: Path, tiny_clip: P
     assert float(reference - lower) < 0.05
 
 
+def test_auto_precision_is_bf16_where_the_device_has_it(tiny_inr: Path) -> None:
+    for device in ["cpu"] + ["cuda"] * torch.cuda.is_available():
+        has_bf16 = resolve_precision("auto", torch.device(device)) == torch.bfloat16
+        chosen = VideoDecoder(tiny_inr, device=device, precision="auto")
+        assert chosen.precision == ("bf16" if has_bf16 else "fp32")
+        same = VideoDecoder(tiny_inr, device=device, precision=chosen.precision)
+        assert torch.equal(chosen[:], same[:])
+    assert VideoDecoder(tiny_inr).precision == "fp32"
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 16])
+def test_other_batch_sizes_give_the_same_frames(
+    batch_size: int, tiny_inr: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = VideoDecoder(tiny_inr)[:]
+    monkeypatch.setattr(_segment_codec, "_batch_size", lambda *_: batch_size)
+    _assert_same(VideoDecoder(tiny_inr)[:], expected)
+
+
 def test_unknown_precision_and_device_are_refused(tiny_inr: Path) -> None:
-    with pytest.raises(ValueError, match="precision is 'fp8', must be one of fp32, bf16, fp16"):
+    with pytest.raises(
+        ValueError, match="precision is 'fp8', must be one of fp32, bf16, fp16, auto"
+    ):
         VideoDecoder(tiny_inr, precision="fp8")
     with pytest.raises(ValueError, match="device is 'gpu'"):
         VideoDecoder(tiny_inr, device="gpu")

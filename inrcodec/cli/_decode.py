@@ -27,7 +27,10 @@ def add_commands(commands: Any) -> None:
     parser.add_argument("--frames", type=p.frame_range, metavar="A:B", help="half-open range")
     parser.add_argument("--no-audio", action="store_true", help="leave the audio out")
     parser.add_argument(
-        "--precision", default="fp32", metavar="P", help="fp32 (default), or bf16 or fp16: faster"
+        "--precision",
+        default="fp32",
+        metavar="P",
+        help="fp32 (default); bf16 or fp16: faster; auto: bf16 where the device computes in it",
     )
     p.add_device(parser)
     p.add_verbosity(parser)

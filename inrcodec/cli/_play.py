@@ -27,9 +27,9 @@ def add_commands(commands: Any) -> None:
     parser.add_argument("--frames", type=p.frame_range, metavar="A:B", help="half-open range")
     parser.add_argument(
         "--precision",
-        default="bf16",
+        default="auto",
         metavar="P",
-        help="bf16 (default) or fp16: faster; fp32: the reference",
+        help="auto (default): bf16 where the device computes in it; or fp32, bf16, fp16",
     )
     p.add_device(parser)
 
