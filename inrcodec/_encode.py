@@ -75,7 +75,8 @@ def encode(
         source: any file FFmpeg opens, a folder or pattern of images, a raw `.yuv` (with `raw`),
             or the name of a dataset such as `bunny`.
         output: the file to write; it appears when it is complete.
-        preset: `fast`, `medium`, `slow` or `best`: the default of model, rate, budget and recipe.
+        preset: `fast`, `medium`, `slow` or `best`: the default of model, rate, budget and recipe,
+            and how much decoding may cost, which bounds the model of the preset.
         bpp: bits per pixel of the file, audio excluded. The file comes within 2 % of it and never
             above. At most one of `bpp`, `size_bytes` and `psnr`.
         size_bytes: bytes of the file on disk, audio included; met likewise.
@@ -165,6 +166,7 @@ def encode(
         fresh,
         model_settings,
         bits_per_parameter,
+        chosen.kmac_bound(model, height=clip.frames.shape[2], width=clip.frames.shape[3]),
     )
     # What the file depends on; the time does not belong here, since its files do not repeat.
     fingerprint = {

@@ -13,13 +13,28 @@ class Preset:
     bpp: float  # bits per pixel of the file, audio excluded
     epochs: int  # visits of every frame
     recipe: str  # a name in `fitting.RECIPES`
+    max_kmac_per_pixel: float | None  # to decode frames of 1280x720 or more
+
+    def kmac_bound(self, model: str, *, height: int, width: int) -> float | None:
+        """Thousands of multiply-accumulates a pixel that decoding may take, None for any number.
+
+        Smaller frames than 1280x720 may take as many a frame as that. Another model than the
+        preset's is not bounded.
+        """
+        if model != self.model or self.max_kmac_per_pixel is None:
+            return None
+        return self.max_kmac_per_pixel * max(1.0, _HD_PIXELS / (height * width))
 
 
+_HD_PIXELS = 1280 * 720
+
+# Bounds for 60 and 25 frames of 1280x720 a second on two CPU cores in bfloat16
+# (benchmarks/decode.py).
 PRESETS = {
-    "fast": Preset(model="hnervpp", bpp=0.05, epochs=50, recipe="default"),
-    "medium": Preset(model="hnervpp", bpp=0.05, epochs=150, recipe="default"),
-    "slow": Preset(model="hnervpp", bpp=0.05, epochs=300, recipe="default"),
-    "best": Preset(model="hnervpp", bpp=0.05, epochs=1200, recipe="default"),
+    "fast": Preset("hnervpp", bpp=0.05, epochs=50, recipe="default", max_kmac_per_pixel=1.6),
+    "medium": Preset("hnervpp", bpp=0.05, epochs=150, recipe="default", max_kmac_per_pixel=5.0),
+    "slow": Preset("hnervpp", bpp=0.05, epochs=300, recipe="default", max_kmac_per_pixel=60.0),
+    "best": Preset("hnervpp", bpp=0.05, epochs=1200, recipe="default", max_kmac_per_pixel=None),
 }
 
 SEGMENT_FRAMES = 600

@@ -60,6 +60,7 @@ class EncodeJob:
     fresh: bool  # whether to choose the positional encoding by the frames
     model_settings: dict[str, object] = field(default_factory=dict)
     bits_per_parameter: float = BITS_PER_PARAMETER
+    max_kmac_per_pixel: float | None = None
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,7 @@ def _configure(job: EncodeJob, num_bytes: int, *, frames: Tensor) -> NetworkConf
         num_bytes,
         frames=frames,
         bits_per_parameter=job.bits_per_parameter,
+        max_kmac_per_pixel=job.max_kmac_per_pixel,
         **job.model_settings,
     )
     if job.fresh:

@@ -69,11 +69,13 @@ def size_network(
     *,
     frames: Tensor,
     bits_per_parameter: float = BITS_PER_PARAMETER,
+    max_kmac_per_pixel: float | None = None,
     **settings: Any,
 ) -> NetworkConfig:
     """Return a network for `frames` that `num_bytes` can hold at `bits_per_parameter`.
 
-    `settings` override what the network's sizing rule chooses.
+    Decoding takes at most `max_kmac_per_pixel` where a shape is so cheap. `settings` override what
+    the network's sizing rule chooses.
 
     Raises:
         ModelError: one of the settings is out of its range.
@@ -91,7 +93,13 @@ def size_network(
                 f"{num_params} parameters, must be >= {_MIN_PARAMETERS}"
             )
         config = for_budget(
-            model, num_params, height=height, width=width, num_frames=num_frames, **settings
+            model,
+            num_params,
+            height=height,
+            width=width,
+            num_frames=num_frames,
+            max_kmac_per_pixel=max_kmac_per_pixel,
+            **settings,
         )
         side_bytes = _SIDE_BYTES + _SIDE_BYTES_A_TENSOR * len(tensor_layout(config)[0])
     assert config is not None  # the loop runs

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from inrcodec.errors import ModelError
 
 from ._config import NetworkConfig, Sizing, check_range, count_parameters
+from ._network import macs_per_frame
 
 __all__ = ["TOLERANCE", "fit_to_budget"]
 
@@ -25,6 +26,7 @@ _MAX_BASE_WIDTH = 2048
 _MAX_STEPS = 64
 _FAR = 4  # channels; the smallest networks have no size nearer
 _MORE_STARTS = 3  # base widths around the best, for those that still have none
+_TAPERS = (0.93, 0.87, 0.81, 0.76, 0.71, 0.66, 0.62, 0.58, 0.54, 0.5)
 _ANY = 2**62  # parameters
 
 ConfigT = TypeVar("ConfigT", bound=NetworkConfig)
@@ -37,16 +39,43 @@ def fit_to_budget(
     height: int,
     width: int,
     num_frames: int,
+    max_kmac_per_pixel: float | None = None,
     **overrides: Any,
 ) -> ConfigT:
     """Find the configuration whose stored values come within 2 % of `num_params`.
+
+    Args:
+        max_kmac_per_pixel: thousands of multiply-accumulates a pixel that decoding may take. Stages
+            near the output get narrower until it does, in networks whose rule has a taper; where no
+            shape is so cheap, the cheapest is taken.
 
     Raises: ModelError for a size that the network cannot have, or an unknown override.
     """
     check_range("num_params", num_params, 1, 2**40)
     _check_overrides(config_class, overrides)
-
     sizing = Sizing(height, width, num_frames, num_params)
+    best = _fit_stored_size(config_class, sizing, overrides)
+    if max_kmac_per_pixel is None:
+        return best
+    for taper in _TAPERS:
+        if _kmac_per_pixel(best) <= max_kmac_per_pixel:
+            break
+        try:
+            narrower = _fit_stored_size(config_class, sizing._replace(taper=taper), overrides)
+        except ModelError:  # a gap between whole widths
+            continue
+        best = min(best, narrower, key=_kmac_per_pixel)
+    return best
+
+
+def _kmac_per_pixel(config: NetworkConfig) -> float:
+    return macs_per_frame(config) / (1000 * config.height * config.width)
+
+
+def _fit_stored_size(
+    config_class: type[ConfigT], sizing: Sizing, overrides: dict[str, Any]
+) -> ConfigT:
+    num_params = sizing.num_params
 
     def sized(base_width: int) -> ConfigT:
         return config_class.for_base_width(base_width, sizing, **overrides)

@@ -51,11 +51,12 @@ class Sizing(NamedTuple):
     width: int
     num_frames: int
     num_params: int  # the whole budget of stored values, embeddings included
+    taper: float = 1.0  # of rules with equal widths: a stage's width over the one before it
 
     @property
     def clip(self) -> tuple[int, int, int]:
         """Height, width and number of frames."""
-        return self[:3]
+        return self.height, self.width, self.num_frames
 
     def strides(self, *, num_cells: int = 8, max_stages: int = 5) -> tuple[int, ...]:
         """Strides for frames of this size, see `choose_strides`."""

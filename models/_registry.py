@@ -116,11 +116,13 @@ def for_budget(
     height: int,
     width: int,
     num_frames: int,
+    max_kmac_per_pixel: float | None = None,
     **overrides: Any,
 ) -> NetworkConfig:
     """Size a network so that it stores `num_params` values, embeddings included, within 2 %.
 
-    `overrides` set fields other than `channels`, which this chooses.
+    `overrides` set fields other than `channels`, which this chooses, such that decoding takes at
+    most `max_kmac_per_pixel` thousand multiply-accumulates a pixel.
 
     Raises: ModelError that says the smallest or largest possible size.
     """
@@ -133,6 +135,7 @@ def for_budget(
         height=height,
         width=width,
         num_frames=num_frames,
+        max_kmac_per_pixel=max_kmac_per_pixel,
         **{**found.variant, **overrides},
     )
 

@@ -55,13 +55,17 @@ class HNeRVPPConfig(HybridConfig):
     def for_base_width(
         cls: type[ConfigT], base_width: int, sizing: Sizing, **overrides: Any
     ) -> ConfigT:
-        """Size by the width of all stages; grid and embedding follow from clip and budget alone."""
+        """Size by the first width: the others are the same, or fall by the wished taper.
+
+        Grid and embedding follow from clip and budget alone.
+        """
         layout = choose_layout(
             sizing,
             strides=overrides.pop("strides", None),
             head_stride=overrides.pop("head_stride", None),
         )
-        widths = (base_width,) * (len(layout.strides) + 1)
+        num_widths = len(layout.strides) + 1
+        widths = tuple(max(1, round(base_width * sizing.taper**i)) for i in range(num_widths))
         fields: dict[str, Any] = {**layout._asdict(), "plain_stages": 0, "min_kernel_size": 3}
         return cls(*sizing.clip, channels=widths, **{**fields, **overrides})
 
