@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from inrcodec._memory import keep_freed_memory
 from inrcodec.bitstream import unpack_segment
 from inrcodec.errors import BitstreamError, ModelError
 from inrcodec.fitting import fp32_arithmetic
@@ -22,7 +23,6 @@ _MAX_BATCH = 16
 _BATCH_BYTES = 1 << 29
 _BYTES_A_VALUE = 12  # fp32 input, output and scratch of the widest layer
 _CACHED_BYTES = 1 << 22  # of the widest map, on a CPU: larger batches are slower
-_KEPT_BYTES = (1 << 25) - (1 << 16)  # glibc: DEFAULT_MMAP_THRESHOLD_MAX, and room for its header
 _ROUNDS = 2.0**23  # added to a float, it leaves the nearest integer in the lowest bits
 _WORDS = {2: torch.int16, 4: torch.int32}  # what holds one row of a cell of so many bytes
 
@@ -52,7 +52,7 @@ class SegmentDecoder:
         self.embeddings = None if embeddings is None else embeddings.to(device)
         self.batch_size = _batch_size(network.config, device, self.dtype)
         if device.type == "cpu":
-            _keep_freed_memory()
+            keep_freed_memory()
 
     @classmethod
     def load(
@@ -162,13 +162,3 @@ def _batch_size(config: NetworkConfig, device: torch.device, dtype: torch.dtype)
     if device.type == "cpu" and not config.frames_share_work:
         batch_size = min(batch_size, _CACHED_BYTES // (dtype.itemsize * config.largest_map))
     return max(1, min(_MAX_BATCH, batch_size))
-
-
-def _keep_freed_memory() -> None:
-    """Let glibc keep memory for the next frame's maps.
-
-    It returns freed blocks above a threshold to the system, and a third of the time goes into
-    getting their pages again. The threshold rises to the size of the largest such block freed, up
-    to 32 MiB; this one's pages are never touched.
-    """
-    torch.empty(_KEPT_BYTES, dtype=torch.uint8)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
+from inrcodec._memory import keep_freed_memory
 from inrcodec.errors import InrcodecError
 from inrcodec.fitting._averaging import WeightAverage
 from inrcodec.fitting._coded_quality import coded_psnr_db
@@ -143,6 +144,8 @@ class _Fit:
         self.frames = _place(frames, device)
         network.calibrate(self.frames)
         self.order = FrameOrder(len(frames), config.batch_size, config.seed)
+        if device.type == "cpu":
+            keep_freed_memory()
         self.dtype = resolve_precision(config.precision, device)
         self.optimizers = build_optimizers(network, config, dtype=self.dtype)
         self.packed_error = None
