@@ -66,14 +66,26 @@ FLAGSHIP: dict[str, Any] = {"model": "hnervpp"}
 NAMED: dict[str, dict[str, Any]] = {  # each is a set of its own
     "flagship": FLAGSHIP,
     "hnerv-paper": {"model": "hnerv", "recipe": "paper", "precision": "fp32"},
-    "hnerv-tuned": {"model": "hnerv", "fit_settings": {"optimizer": "muon"}},
+    "hnerv-tuned": {
+        "model": "hnerv",
+        "fit_settings": {
+            "optimizer": "muon",
+            "loss": "log_l2",
+            "gradient_clip": 0.0,
+            "qat_fraction": 0.05,
+            "batch_size": 2,
+        },
+    },
 }
 
 # The flagship with one thing changed: name -> (fit_settings, model_settings).
 ABLATION: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "loss l2": ({"loss": "l2"}, {}),
     "gradient clipped at 1": ({"gradient_clip": 1.0}, {}),
-    "muon": ({"optimizer": "muon"}, {}),
+    "adam": ({"optimizer": "adam", "learning_rate": 4e-3}, {}),
+    "soap": ({"optimizer": "soap"}, {}),
+    "batch of 1": ({"batch_size": 1, "learning_rate": 4e-3}, {}),
+    "quantised phase of 25 %": ({"qat_fraction": 0.25}, {}),
     "no separable blocks": ({}, {"plain_stages": 8}),
 }
 

@@ -30,6 +30,8 @@ _OUR_SETTINGS: dict[str, dict[str, Any]] = {
     # Why: benchmarks/notes/flagship.md. A gradient's norm costs a tenth of its cheap step.
     "hnervpp": {
         "optimizer": "muon",
+        "batch_size": 2,
+        "learning_rate": 6e-3,
         "loss": "log_l2",
         "gradient_clip": 0.0,
         "qat_fraction": 0.05,
