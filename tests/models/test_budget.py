@@ -127,3 +127,31 @@ def test_too_large_says_the_largest() -> None:
 def test_unknown_override(field: str) -> None:
     with pytest.raises(ModelError, match=f"cannot override '{field}'"):
         models.for_budget("hnerv", 9000, height=64, width=64, num_frames=1, **{field: 3})
+
+
+def test_stages_get_narrower_until_decoding_is_cheap_enough() -> None:
+    clip = {"height": 720, "width": 1280, "num_frames": 132}
+    free = models.for_budget("hnervpp", 1_216_512, **clip)
+    bounded = models.for_budget("hnervpp", 1_216_512, max_kmac_per_pixel=1.6, **clip)
+    assert models.macs_per_frame(free) > 4e3 * 720 * 1280
+    assert models.macs_per_frame(bounded) <= 1.6e3 * 720 * 1280
+    assert list(bounded.channels) == sorted(bounded.channels, reverse=True)
+    assert bounded.embedding_shape == free.embedding_shape
+    assert models.count_parameters(bounded).total == pytest.approx(1_216_512, rel=0.02)
+
+
+def test_a_bound_that_is_met_changes_nothing() -> None:
+    clip = {"height": 144, "width": 176, "num_frames": 30}
+    free = models.for_budget("hnervpp", 30_000, **clip)
+    assert models.for_budget("hnervpp", 30_000, max_kmac_per_pixel=60.0, **clip) == free
+
+
+def test_without_a_cheap_shape_the_cheapest_is_taken() -> None:
+    clip = {"height": 144, "width": 176, "num_frames": 30}
+    free = models.for_budget("hnervpp", 30_000, **clip)
+    bounded = models.for_budget("hnervpp", 30_000, max_kmac_per_pixel=1e-3, **clip)
+    assert models.macs_per_frame(bounded) < models.macs_per_frame(free)
+    # HNeRV's rule has no taper.
+    assert models.for_budget("hnerv", 30_000, max_kmac_per_pixel=1e-3, **clip) == models.for_budget(
+        "hnerv", 30_000, **clip
+    )
