@@ -172,7 +172,13 @@ def test_resume_gives_the_file_of_an_uninterrupted_encode(
 ) -> None:
     def encode(path: Path, *, resume: bool = False) -> None:
         inrcodec.encode(
-            tiny_clip, path, epochs=5, bpp=16.0, segment_frames=segment_frames, resume=resume
+            tiny_clip,
+            path,
+            epochs=5,
+            bpp=16.0,
+            fit_settings={"batch_size": 1, "qat_fraction": 0.25},
+            segment_frames=segment_frames,
+            resume=resume,
         )
 
     encode(tmp_path / "whole.inr")

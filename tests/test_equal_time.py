@@ -256,7 +256,7 @@ def measured(bench: ModuleType) -> list[Record]:
         ("hnerv-paper", 120.0): (25.0,),
         ("hnerv-paper", 1800.0): (29.2,),
         ("nerv/default", 120.0): (24.0,),
-        ("muon", 120.0): (28.5,),
+        ("adam", 120.0): (28.5,),
     }
     return [
         make_record(bench.make_point("bunny", name, seconds, seed), value)
@@ -283,7 +283,7 @@ def test_tables_have_means_spreads_and_differences(
     assert "`nerv/default` | `nerv`, default | 1.7 | 24.00 dB | -1.00 |" in zoo
     assert "crop 1280x640" in tables["equal-time"][-1]
     assert "0 of 7 points disturbed" in tables["equal-time"][-1]
-    assert "| `muon` | `hnervpp`, default | 1.7 | 28.50 dB | +0.50 |" in tables["ablation"][3]
+    assert "| `adam` | `hnervpp`, default | 1.7 | 28.50 dB | +0.50 |" in tables["ablation"][3]
     assert tables["bikes"] == ["Not measured yet."]
 
 

@@ -183,5 +183,5 @@ def coded_db(result: FitResult) -> float:
     ]
     weights = QuantizedTensors(result.global_step, codes, symbols)
     config = for_budget("hnerv", 12_000, height=48, width=64, num_frames=4)
-    decoder = SegmentDecoder(config, weights, device=CPU)
+    decoder = SegmentDecoder.load(config, weights, device=CPU)
     return float(psnr_db(decoder.decode(range(4)), clip()).mean())

@@ -165,7 +165,16 @@ def test_embed_needs_an_encoder_and_the_right_size() -> None:
             torch.rand(1, 3, HEIGHT, WIDTH), torch.tensor([0])
         )
     with pytest.raises(ModelError, match="they must be"):
-        small("hnervpp").embed(torch.rand(1, 3, HEIGHT + 1, WIDTH), torch.tensor([0]))
+        small("hnerv").embed(torch.rand(1, 3, HEIGHT + 1, WIDTH), torch.tensor([0]))
+    with pytest.raises(ModelError, match="none were given"):
+        small("hnerv").embed(None, torch.tensor([0]))
+
+
+def test_a_table_of_embeddings_needs_no_frames() -> None:
+    network = small("hnervpp")
+    found = network.embed(None, torch.tensor([1, 0]))
+    assert found.shape == (2, *(network.embedding_shape or ()))
+    assert not torch.equal(found[0], found[1])
 
 
 @pytest.mark.parametrize("name", BY_INDEX)
