@@ -59,11 +59,9 @@ class HybridConfig(NetworkConfig):
         return cls(*sizing.clip, strides, (base_width, *widths), **fields)
 
 
-def embedding_channels(
-    grid: tuple[int, int], sizing: Sizing, *, values: int = _EMBEDDING_VALUES
-) -> int:
-    """Channels that give about `values` a frame and at most 15 % of the budget in all."""
+def embedding_channels(grid: tuple[int, int], sizing: Sizing) -> int:
+    """Channels that give about 128 values a frame and at most 15 % of the budget in all."""
     cells = grid[0] * grid[1]
-    wished = round(values / cells)
+    wished = round(_EMBEDDING_VALUES / cells)
     affordable = int(EMBEDDING_SHARE * sizing.num_params / (cells * sizing.num_frames))
     return max(1, min(wished, affordable))
