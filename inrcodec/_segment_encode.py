@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from inrcodec._presets import BITS_PER_PARAMETER
@@ -117,12 +118,12 @@ def fit_segment(
     interrupt: InterruptFlag,
 ) -> FitResult | None:
     """Fit a network of `config`; None when interrupted, after its state was saved."""
-    side_bytes = _SIDE_BYTES + _SIDE_BYTES_A_TENSOR * len(tensor_layout(config)[0])
     return fit(
         frames,
         _initialise(job.model, config, job.fit.seed),
         job.fit,
-        num_bytes=job.num_bytes - side_bytes,
+        num_bytes=job.num_bytes,
+        coded_bytes=lambda tensors, codes, step: len(_pack(config, tensors, codes, step)),
         device=job.device,
         goal_db=job.goal_db,
         state=state,
@@ -146,7 +147,7 @@ def code_segment(config: NetworkConfig, fit: FitResult, num_bytes: int) -> bytes
 
     def at(log_step: float) -> bytes:
         if log_step not in coded:
-            coded[log_step] = _pack(config, fit, 2.0**log_step)
+            coded[log_step] = _pack(config, fit.tensors, fit.step_codes, 2.0**log_step)
         return coded[log_step]
 
     finest = math.log2(finest_global_step(fit.tensors))
@@ -172,12 +173,17 @@ def code_segment(config: NetworkConfig, fit: FitResult, num_bytes: int) -> bytes
     return at(coarse)
 
 
-def _pack(config: NetworkConfig, fit: FitResult, global_step: float) -> bytes:
+def _pack(
+    config: NetworkConfig,
+    tensors: Sequence[NDArray[np.float32]],
+    step_codes: Sequence[int],
+    global_step: float,
+) -> bytes:
     global_step = float(np.float32(global_step))
-    codes = admissible_step_codes(fit.tensors, fit.step_codes, global_step)
+    codes = admissible_step_codes(tensors, step_codes, global_step)
     symbols = [
         quantize(tensor, step_size(global_step, code))
-        for tensor, code in zip(fit.tensors, codes, strict=True)
+        for tensor, code in zip(tensors, codes, strict=True)
     ]
     quantized = QuantizedTensors(global_step, codes, symbols)
     _, _, groups = tensor_layout(config)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
+import torch
 
 from inrcodec._segment_codec import tensor_layout
-from inrcodec._segment_encode import code_segment
+from inrcodec._segment_encode import SegmentJob, code_segment, fit_segment, size_network
 from inrcodec.bitstream import segment_sizes
 from inrcodec.errors import RateError
-from inrcodec.fitting import FitResult
+from inrcodec.fitting import FitResult, InterruptFlag, recipe_config
 from inrcodec.models import NetworkConfig, for_budget
 
 
@@ -53,3 +56,27 @@ def test_payloads_are_within_1_percent_of_the_empirical_entropy(
 def test_too_few_bytes_for_any_step_say_so(fitted: tuple[NetworkConfig, FitResult]) -> None:
     with pytest.raises(RateError, match="does not fit in 300 bytes"):
         code_segment(*fitted, 300)
+
+
+@pytest.mark.parametrize("model", ["hnervpp", "hnerv"])
+@pytest.mark.parametrize("num_bytes", [6_000, 20_000])
+def test_a_file_keeps_the_step_that_its_weights_were_fitted_to(model: str, num_bytes: int) -> None:
+    """Another one would undo the quantised phase: in a file after 10 min, 0.6 dB."""
+    frames = torch.randint(0, 255, (6, 3, 12, 16), generator=torch.Generator().manual_seed(1))
+    frames = torch.nn.functional.interpolate(frames.float(), scale_factor=8, mode="bilinear")
+    frames = frames.to(torch.uint8)  # (6, 3, 96, 128)
+    config = size_network(model, num_bytes, frames=frames, bits_per_parameter=5.0)
+    recipe = recipe_config("default", model, epochs=10)
+    fit = fit_segment(
+        frames,
+        config,
+        SegmentJob(model, num_bytes, recipe, torch.device("cpu")),
+        state=None,
+        on_progress=lambda progress: None,
+        save=lambda state: None,
+        interrupt=InterruptFlag(),
+    )
+    assert fit is not None
+    data = code_segment(config, fit, num_bytes)
+    assert struct.unpack("<f", data[:4])[0] == np.float32(fit.global_step)
+    assert 0.985 * num_bytes <= len(data) <= num_bytes

@@ -30,7 +30,7 @@ from inrcodec.fitting._losses import LOSSES, psnr_of_mse
 from inrcodec.fitting._optimizers import build_optimizers
 from inrcodec.fitting._order import FrameOrder
 from inrcodec.fitting._precision import resolve_precision
-from inrcodec.fitting._qat import Quantizer, stored_tensors
+from inrcodec.fitting._qat import CodedBytes, Quantizer, stored_tensors
 from inrcodec.fitting._schedules import learning_rate_factor
 from inrcodec.fitting._squared_error import LOSSES_OF_MSE, PackedError
 from inrcodec.models import Network
@@ -76,6 +76,7 @@ def fit(
     config: FitConfig,
     *,
     num_bytes: float,
+    coded_bytes: CodedBytes | None = None,
     device: torch.device,
     goal_db: float | None = None,
     state: dict[str, Any] | None = None,
@@ -89,7 +90,8 @@ def fit(
         frames: `(N, 3, H, W)` uint8 RGB.
         network: on the CPU, freshly initialised, with its encoder if it has one.
         config: the budget and how to spend it.
-        num_bytes: what the entropy-coded tensors may take.
+        num_bytes: what the coded tensors may take, side information included.
+        coded_bytes: codes tensors and counts, for a few times within the fit; None to estimate.
         device: where to compute.
         goal_db: mean RGB PSNR at which the quantised network is good enough: the fit ends there.
         state: of an earlier `save`, to go on from.
@@ -100,7 +102,15 @@ def fit(
     Raises:
         InrcodecError: the loss is no longer finite.
     """
-    run = _Fit(frames, network, config, num_bytes=num_bytes, device=device, goal_db=goal_db)
+    run = _Fit(
+        frames,
+        network,
+        config,
+        num_bytes=num_bytes,
+        coded_bytes=coded_bytes,
+        device=device,
+        goal_db=goal_db,
+    )
     if state is not None:
         run.load_state(state)
     saved_at = logged_at = run.seconds()
@@ -133,12 +143,14 @@ class _Fit:
         config: FitConfig,
         *,
         num_bytes: float,
+        coded_bytes: CodedBytes | None = None,
         device: torch.device,
         goal_db: float | None = None,
     ) -> None:
         self.started = time.perf_counter()
         self.config = config
         self.num_bytes = num_bytes
+        self.coded_bytes = coded_bytes
         self.device = device
         self.network = network.to(device).to(memory_format=torch.channels_last).train()
         self.frames = _place(frames, device)
@@ -182,8 +194,11 @@ class _Fit:
             return False
         if self.rate_updates == 0:
             self._allocate()
+        if self.rate_updates == 0 or not self.network.encodes_frames:
             self.embeddings = embed_all(self.network, self.frames)
-        self._meet(stored_tensors(self.network, self.embeddings))
+        # Coding takes as long as tens of steps: at both ends of the phase it is worth them.
+        measured = self.rate_updates in (0, _RATE_UPDATES - 1)
+        self._meet(stored_tensors(self.network, self.embeddings), measured=measured)
         self.rate_updates += 1
         return True
 
@@ -223,7 +238,7 @@ class _Fit:
             embeddings = None
             if self.network.encoder is not None:
                 embeddings = self.network.embed(x, indices)
-            weights = {}
+            exact, weights = embeddings, {}
             if self.quantizer.ready:
                 weights = self.quantizer.decoder_weights(self.network)
                 if embeddings is not None:
@@ -246,8 +261,8 @@ class _Fit:
             self.average.update_parameters(self.network)
 
         with torch.no_grad():
-            if self.embeddings is not None and embeddings is not None:
-                self.embeddings[indices] = embeddings.float()
+            if self.embeddings is not None and exact is not None:
+                self.embeddings[indices] = exact.float()
             mse = errors.mean()
             self.mse = mse if self.steps == 0 else self.mse + (1 - _MSE_DECAY) * (mse - self.mse)
         self.steps += 1
@@ -271,7 +286,7 @@ class _Fit:
         tensors = stored_tensors(self.network, embed_all(self.network, self.frames))
         if not self.quantizer.ready:
             self._allocate()
-            self._meet(tensors)
+            self._meet(tensors, measured=True)
         quantizer = self.quantizer
         return FitResult(
             tensors,
@@ -339,11 +354,16 @@ class _Fit:
             loss = loss + self.config.auxiliary_weight * compare(rendition, x)
         return loss, torch.mean((x_hat.detach().float() - x) ** 2, dim=(1, 2, 3))
 
-    def _meet(self, tensors: list[NDArray[np.float32]]) -> None:
+    def _meet(self, tensors: list[NDArray[np.float32]], *, measured: bool) -> None:
         num_weights = sum(1 for _ in self.network.decoder.parameters())
         num_channels = len(tensors) - num_weights
         frames_of = [1] * num_weights + [len(self.frames)] * num_channels
-        self.quantizer.meet(tensors, self.num_bytes, frames_of=frames_of)
+        self.quantizer.meet(
+            tensors,
+            self.num_bytes,
+            frames_of=frames_of,
+            coded_bytes=self.coded_bytes if measured else None,
+        )
 
     def _some_frames(self, count: int) -> tuple[Tensor, Tensor]:
         """Return up to `count` frames `(B, 3, H, W)`, evenly spread, and their indices `(B,)`."""

@@ -6,6 +6,7 @@ decoder will have them, with gradients that reach the real-valued ones (arXiv 13
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +19,22 @@ from inrcodec.models import Network
 from inrcodec.quantization import (
     admissible_step_codes,
     allocate_step_codes,
+    estimate_bytes,
     fake_quantize,
     output_sensitivity,
     solve_global_step,
     step_size,
 )
+
+CodedBytes = Callable[[Sequence[NDArray[np.float32]], Sequence[int], float], int]
+"""Bytes that flat tensors take in the file, side information included, with these step codes and
+this global step."""
+
+# Of the bytes wished: what the fit aims at, since the weights move on a little, and how near it is
+# measured to come.
+_AIM = 0.996
+_NEAR = 0.002
+_MAX_MEASUREMENTS = 4
 
 
 @dataclass
@@ -32,6 +44,7 @@ class Quantizer:
     step_codes: list[int] = field(default_factory=list)
     global_step: float = 0.0
     steps: list[float] = field(default_factory=list)
+    overhead_bytes: float = 0.0  # what the file takes beyond the estimate, as last measured
 
     @property
     def ready(self) -> bool:
@@ -70,12 +83,37 @@ class Quantizer:
         )
 
     def meet(
-        self, tensors: list[NDArray[np.float32]], num_bytes: float, *, frames_of: list[int]
+        self,
+        tensors: list[NDArray[np.float32]],
+        num_bytes: float,
+        *,
+        frames_of: list[int],
+        coded_bytes: CodedBytes | None = None,
     ) -> None:
-        """Choose the global step at which `tensors` take `num_bytes`, nearly."""
-        self.global_step = solve_global_step(
-            tensors, self.step_codes, num_bytes, frames_of=frames_of
-        )
+        """Choose the global step at which `tensors` take `num_bytes` in the file, nearly.
+
+        The weights adapt to this very step: a file that needs a coarser one loses what they learned
+        (0.6 dB after 10 min of Bunny, benchmarks/notes/flagship.md). So now and then the estimate
+        is put right by what the file really takes.
+
+        Args:
+            tensors: flat float32 arrays.
+            num_bytes: what they may take, side information included.
+            frames_of: of each tensor, over how many frames it runs.
+            coded_bytes: codes them and counts; None to trust the overhead as last measured.
+        """
+        aim = _AIM * num_bytes
+        for _ in range(1 if coded_bytes is None else _MAX_MEASUREMENTS):
+            wish = aim - self.overhead_bytes
+            step = solve_global_step(tensors, self.step_codes, wish, frames_of=frames_of)
+            self.global_step = step
+            if coded_bytes is None:
+                break
+            found = coded_bytes(tensors, self.step_codes, step)
+            if abs(found - aim) <= _NEAR * num_bytes:
+                break
+            expected = estimate_bytes(tensors, self.step_codes, step, frames_of=frames_of)
+            self.overhead_bytes = found - expected
         codes = admissible_step_codes(tensors, self.step_codes, self.global_step)
         self.steps = [float(step_size(self.global_step, code)) for code in codes]
 
@@ -95,12 +133,18 @@ class Quantizer:
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs."""
-        return {"codes": self.step_codes, "global_step": self.global_step, "steps": self.steps}
+        return {
+            "codes": self.step_codes,
+            "global_step": self.global_step,
+            "steps": self.steps,
+            "overhead_bytes": self.overhead_bytes,
+        }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from `state()`."""
         self.step_codes = list(state["codes"])
         self.global_step, self.steps = state["global_step"], list(state["steps"])
+        self.overhead_bytes = state["overhead_bytes"]
 
 
 def stored_tensors(network: Network, embeddings: Tensor | None) -> list[NDArray[np.float32]]:
