@@ -31,7 +31,7 @@ _HD_PIXELS = 1280 * 720
 # Bounds meant for 60 and 25 frames of 1280x720 a second on two CPU cores in bfloat16; measured are
 # 53 and 28 (benchmarks/results/decode_cpu.json).
 PRESETS = {
-    "fast": Preset("hnervpp", bpp=0.05, epochs=50, recipe="default", max_kmac_per_pixel=1.6),
+    "fast": Preset("hnervpp", bpp=0.05, epochs=50, recipe="default", max_kmac_per_pixel=1.2),
     "medium": Preset("hnervpp", bpp=0.05, epochs=150, recipe="default", max_kmac_per_pixel=5.0),
     "slow": Preset("hnervpp", bpp=0.05, epochs=300, recipe="default", max_kmac_per_pixel=60.0),
     "best": Preset("hnervpp", bpp=0.05, epochs=1200, recipe="default", max_kmac_per_pixel=None),

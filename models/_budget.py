@@ -26,7 +26,7 @@ _MAX_BASE_WIDTH = 2048
 _MAX_STEPS = 64
 _FAR = 4  # channels; the smallest networks have no size nearer
 _MORE_STARTS = 3  # base widths around the best, for those that still have none
-_TAPERS = (0.93, 0.87, 0.81, 0.76, 0.71, 0.66, 0.62, 0.58, 0.54, 0.5)
+_TAPERS = (0.93, 0.87, 0.81, 0.76, 0.71, 0.66, 0.62, 0.58, 0.54, 0.5, 0.46, 0.42)
 _ANY = 2**62  # parameters
 
 ConfigT = TypeVar("ConfigT", bound=NetworkConfig)

@@ -51,7 +51,7 @@ class Sizing(NamedTuple):
     width: int
     num_frames: int
     num_params: int  # the whole budget of stored values, embeddings included
-    taper: float = 1.0  # of rules with equal widths: a stage's width over the one before it
+    taper: float = 1.0  # of rules that have one: times a stage's width over the one before it
 
     @property
     def clip(self) -> tuple[int, int, int]:
