@@ -70,6 +70,7 @@ NAMED: dict[str, dict[str, Any]] = {  # each is a set of its own
         "model": "hnerv",
         "fit_settings": {
             "optimizer": "muon",
+            "weight_decay": 0.4,
             "loss": "log_l2",
             "gradient_clip": 0.0,
             "qat_fraction": 0.05,
@@ -82,8 +83,9 @@ NAMED: dict[str, dict[str, Any]] = {  # each is a set of its own
 ABLATION: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "loss l2": ({"loss": "l2"}, {}),
     "gradient clipped at 1": ({"gradient_clip": 1.0}, {}),
-    "adam": ({"optimizer": "adam", "learning_rate": 4e-3}, {}),
-    "soap": ({"optimizer": "soap"}, {}),
+    "adam": ({"optimizer": "adam", "learning_rate": 4e-3, "weight_decay": 0.0}, {}),
+    "soap": ({"optimizer": "soap", "weight_decay": 0.0}, {}),
+    "no weight decay": ({"weight_decay": 0.0}, {}),
     "batch of 1": ({"batch_size": 1, "learning_rate": 4e-3}, {}),
     "quantised phase of 25 %": ({"qat_fraction": 0.25}, {}),
     "no separable blocks": ({}, {"plain_stages": 8}),

@@ -92,8 +92,8 @@ def encode(
         fit_settings: fields of `inrcodec.fitting.FitConfig` that override the recipe's.
         model_settings: fields of the network's configuration that override its sizing rule's, all
             but `channels`, such as `{"strides": (4, 4)}`.
-        bits_per_parameter: what a stored value is expected to take at the wished size, which is
-            how many of them the network gets.
+        bits_per_parameter: what a stored weight is expected to take at the wished size, which is
+            how many of them the network gets; values of embeddings are expected to take 0.4 of it.
         fresh: whether to choose the frequencies of the network's positional encoding by the clip
             before the fit (arXiv 2410.05050); for networks that the frame index alone drives.
         frames: half-open range of frames to encode.

@@ -41,7 +41,7 @@ SEGMENT_FRAMES = 600
 """A longer video is cut into segments of at most so many frames, each with its own network."""
 
 BITS_PER_PARAMETER = 5.0
-"""What a stored value takes at the rate that the network is sized for."""
+"""What a weight takes at the rate that the network is sized for; embeddings take less."""
 
 
 def preset(name: str) -> Preset:

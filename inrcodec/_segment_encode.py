@@ -20,7 +20,7 @@ from torch import Tensor
 from inrcodec._presets import BITS_PER_PARAMETER
 from inrcodec._segment_codec import tensor_layout
 from inrcodec.bitstream import pack_segment
-from inrcodec.errors import RateError
+from inrcodec.errors import ModelError, RateError
 from inrcodec.fitting import FitConfig, FitProgress, FitResult, InterruptFlag, fit
 from inrcodec.models import Network, NetworkConfig, build, count_parameters, for_budget
 from inrcodec.quantization import (
@@ -37,6 +37,9 @@ _log = logging.getLogger(__name__)
 _SIDE_BYTES_A_TENSOR = 4
 _SIDE_BYTES = 60
 _MIN_PARAMETERS = 1000
+_SIZINGS = 3
+_SHARES = (1.0, 0.97, 1.03, 0.94, 1.06)  # of the values wished for, where there is no such size
+_EMBEDDING_BITS = 0.4  # of a value of an embedding, coded as differences in time, over a weight's
 _TOLERANCE = 0.985
 _AIM = 0.993
 _MAX_ADJUSTMENTS = 12
@@ -73,8 +76,9 @@ def size_network(
     max_kmac_per_pixel: float | None = None,
     **settings: Any,
 ) -> NetworkConfig:
-    """Return a network for `frames` that `num_bytes` can hold at `bits_per_parameter`.
+    """Return a network for `frames` that `num_bytes` can hold at `bits_per_parameter` a weight.
 
+    Embeddings change little from frame to frame, and are expected to take 0.4 of that a value.
     Decoding takes at most `max_kmac_per_pixel` where a shape is so cheap. `settings` override what
     the network's sizing rule chooses.
 
@@ -83,17 +87,17 @@ def size_network(
         RateError: not even the smallest network fits.
     """
     num_frames, _, height, width = frames.shape
-    side_bytes = _SIDE_BYTES
+    side_bytes, bits = _SIDE_BYTES, bits_per_parameter
     config = None
-    # The side information depends on the number of tensors, and that on nothing but the model.
-    for _ in range(2):
-        num_params = int(8 * (num_bytes - side_bytes) / bits_per_parameter)
+    # What is learned of one network, tensors and share of embeddings, changes little to the next.
+    for _ in range(_SIZINGS):
+        num_params = int(8 * (num_bytes - side_bytes) / bits)
         if num_params < _MIN_PARAMETERS:
             raise RateError(
                 f"{num_bytes} bytes for {num_frames} frames of {width}x{height} are too few: "
                 f"{num_params} parameters, must be >= {_MIN_PARAMETERS}"
             )
-        config = for_budget(
+        config = _nearest_size(
             model,
             num_params,
             height=height,
@@ -103,8 +107,23 @@ def size_network(
             **settings,
         )
         side_bytes = _SIDE_BYTES + _SIDE_BYTES_A_TENSOR * len(tensor_layout(config)[0])
+        size = count_parameters(config)
+        share = size.embeddings / size.total
+        bits = bits_per_parameter * (1 - share + share * _EMBEDDING_BITS)
     assert config is not None  # the loop runs
     return config
+
+
+def _nearest_size(model: str, num_params: int, **clip_and_settings: Any) -> NetworkConfig:
+    """Return a network of about `num_params` values; small ones have gaps between whole widths."""
+    refused = None
+    for share in _SHARES:
+        try:
+            return for_budget(model, int(share * num_params), **clip_and_settings)
+        except ModelError as exc:
+            refused = refused or exc
+    assert refused is not None  # the loop runs
+    raise refused
 
 
 def fit_segment(

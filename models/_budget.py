@@ -26,7 +26,12 @@ _MAX_BASE_WIDTH = 2048
 _MAX_STEPS = 64
 _FAR = 4  # channels; the smallest networks have no size nearer
 _MORE_STARTS = 3  # base widths around the best, for those that still have none
-_TAPERS = (0.93, 0.87, 0.81, 0.76, 0.71, 0.66, 0.62, 0.58, 0.54, 0.5, 0.46, 0.42)
+_COARSEST = 16.0
+# (cell_pixels, taper) of a `Sizing`, each cheaper to decode than the one before.
+_CHEAPER = (
+    *((cell_pixels, 1.0) for cell_pixels in (2.0, 4.0, 8.0, _COARSEST)),
+    *((_COARSEST, 0.93**i) for i in range(1, 13)),
+)
 _ANY = 2**62  # parameters
 
 ConfigT = TypeVar("ConfigT", bound=NetworkConfig)
@@ -45,9 +50,9 @@ def fit_to_budget(
     """Find the configuration whose stored values come within 2 % of `num_params`.
 
     Args:
-        max_kmac_per_pixel: thousands of multiply-accumulates a pixel that decoding may take. Stages
-            near the output get narrower until it does, in networks whose rule has a taper; where no
-            shape is so cheap, the cheapest is taken.
+        max_kmac_per_pixel: thousands of multiply-accumulates a pixel that decoding may take. Until
+            it does the embeddings' grid gets coarser, then stages near the output narrower, in
+            networks whose rule has them; where no shape is so cheap, the cheapest is taken.
 
     Raises: ModelError for a size that the network cannot have, or an unknown override.
     """
@@ -57,14 +62,15 @@ def fit_to_budget(
     best = _fit_stored_size(config_class, sizing, overrides)
     if max_kmac_per_pixel is None:
         return best
-    for taper in _TAPERS:
+    for cell_pixels, taper in _CHEAPER:
         if _kmac_per_pixel(best) <= max_kmac_per_pixel:
             break
+        cheaper = sizing._replace(cell_pixels=cell_pixels, taper=taper)
         try:
-            narrower = _fit_stored_size(config_class, sizing._replace(taper=taper), overrides)
+            candidate = _fit_stored_size(config_class, cheaper, overrides)
         except ModelError:  # a gap between whole widths
             continue
-        best = min(best, narrower, key=_kmac_per_pixel)
+        best = min(best, candidate, key=_kmac_per_pixel)
     return best
 
 

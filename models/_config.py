@@ -52,6 +52,7 @@ class Sizing(NamedTuple):
     num_frames: int
     num_params: int  # the whole budget of stored values, embeddings included
     taper: float = 1.0  # of rules that have one: times a stage's width over the one before it
+    cell_pixels: float = 1.0  # of rules that choose a grid: times what a cell of it covers
 
     @property
     def clip(self) -> tuple[int, int, int]:

@@ -1,8 +1,9 @@
 """How stored embeddings that are fitted themselves are laid out: grid, strides, channels.
 
 In: the frames' size, their number and the budget. Out: strides of the stages and of the head, whose
-product is a cell's side, and the embedding's channels. About 200 values a frame, 50 cells of 4
-channels; fewer cells of 4 channels where 15 % of the budget pay for less.
+product is a cell's side, and the embedding's channels. A third of the values are embeddings, which
+is an eighth of a file's bytes: cells of 4 channels, as many as that pays for, of 32x32 pixels or
+more.
 """
 
 from __future__ import annotations
@@ -13,16 +14,14 @@ from itertools import combinations_with_replacement
 from typing import NamedTuple
 
 from ._config import Sizing, check_range
-from ._hybrid import EMBEDDING_SHARE
 from ._strides import FACTORS, grid_of
 
 __all__ = ["Layout", "choose_layout"]
 
-_CELLS = 50  # where the budget pays for them
-_CHANNELS = 4  # of each, until the cells are as few as _FEW_CELLS
+_SHARE = 0.33  # of the stored values, at most
+_CELL_PIXELS = 32 * 32  # at least, or nearly
+_CHANNELS = 4  # of each cell, until the cells are as few as _FEW_CELLS
 _FEW_CELLS = 6
-_VALUES = _CELLS * _CHANNELS  # a frame, about
-_LEAST_CHANNELS = 3  # where the budget pays for them, also of a grid of more cells
 _MOST_CHANNELS = 16
 _HEAD_STRIDE = 4  # or the nearest; the larger, the fewer multiply-accumulates
 _MAX_STAGES = 3  # without the head
@@ -32,6 +31,7 @@ _TWO_STAGES = 8  # pixels a side of a cell, from which there are two stages and 
 # each, cost double.
 _OCTAVE_WEIGHT = 0.1
 _AVOID_PADDING = 0.15
+_STAGE_WEIGHT = 0.05  # of a stage less than _MAX_STAGES: strides of 2 learn more than one of 4
 _SMALLEST_SHARE = 1 / 3  # of the budget that one channel everywhere may take: widths stay to choose
 
 
@@ -51,11 +51,11 @@ def choose_layout(
     Given `strides` fix the grid; a head is then only what `head_stride` says.
 
     >>> choose_layout(Sizing(320, 640, num_frames=132, num_params=268_000))
-    Layout(strides=(4, 2, 2), head_stride=4, embedding_channels=4)
+    Layout(strides=(2, 2, 2), head_stride=4, embedding_channels=3)
     >>> choose_layout(Sizing(144, 176, num_frames=120, num_params=30_000))
-    Layout(strides=(3, 2, 2), head_stride=4, embedding_channels=3)
+    Layout(strides=(3, 3), head_stride=4, embedding_channels=4)
     """
-    affordable = EMBEDDING_SHARE * sizing.num_params / sizing.num_frames  # values a frame
+    affordable = _SHARE * sizing.num_params / sizing.num_frames  # values a frame
     if head_stride is not None:
         check_range("head_stride", head_stride, 1, 5)
     if strides is None:
@@ -67,15 +67,16 @@ def choose_layout(
 
 
 def _channels(num_cells: int, affordable: float) -> int:
-    wished = min(_MOST_CHANNELS, max(_LEAST_CHANNELS, round(_VALUES / num_cells)))
-    return max(1, min(wished, int(affordable / num_cells)))
+    return max(1, min(_MOST_CHANNELS, int(affordable / num_cells)))
 
 
 def _split(
     sizing: Sizing, affordable: float, head_stride: int | None
 ) -> tuple[tuple[int, ...], int]:
     """Choose the stages' strides and the head's for so many values a frame."""
-    wished = min(_CELLS, max(1.0, affordable / _CHANNELS, min(affordable, _FEW_CELLS)))
+    most = sizing.height * sizing.width / _CELL_PIXELS
+    wished = min(most, max(affordable / _CHANNELS, min(affordable, _FEW_CELLS)))
+    wished = max(1.0, wished / sizing.cell_pixels)
 
     def cost(product: int) -> tuple[float, int]:
         rows, columns = grid_of(sizing.height, sizing.width, product)
@@ -85,7 +86,8 @@ def _split(
         excess = max(0.0, rows * columns / affordable - 1)  # of even a single channel
         smallest = rows * columns * sizing.num_frames + _smallest_decoder(*splits[product])
         excess += max(0.0, smallest / (_SMALLEST_SHARE * sizing.num_params) - 1)
-        return padding + (padding > _AVOID_PADDING) + distance + excess, product
+        missing = _STAGE_WEIGHT * (_MAX_STAGES - len(splits[product][0]))
+        return padding + (padding > _AVOID_PADDING) + distance + excess + missing, product
 
     splits = _splits(head_stride)
     longer = max(sizing.height, sizing.width)

@@ -16,6 +16,7 @@ _KINDS: dict[str, Any] = {
     "None": type(None),
 }
 _NUM_BETAS = {"adam": 2, "adamw": 2, "adan": 3, "muon": 2, "soap": 2}
+_DECAYING = ("adamw", "muon")  # have weight decay
 _DECAY = 0.3
 
 
@@ -30,7 +31,8 @@ class FitConfig:
     # matrix: muon (2502.16982), soap (2409.11321)
     optimizer: str = "adam"
     betas: tuple[float, ...] = (0.9, 0.99)  # decay rates: adan 3, others 2, muon those of its adam
-    weight_decay: float = 0.0  # of adamw alone: part of a weight that a step of rate 1 takes away
+    # Part of a weight that a step of rate 1 takes away: of all by adamw, of its matrices by muon.
+    weight_decay: float = 0.0
     learning_rate: float = 4e-3  # at its peak; why this one: benchmarks/notes/default-recipe.md
     schedule: str = "cosine"  # of the learning rate after the warm-up: a name in SCHEDULES
     decay: float = _DECAY  # wsd alone: last fraction of the budget, in which the rate falls
@@ -82,8 +84,8 @@ class FitConfig:
         _check(self.learning_rate > 0, "learning_rate", self.learning_rate, "> 0")
         _check(self.gradient_clip >= 0, "gradient_clip", self.gradient_clip, ">= 0")
         _check(self.weight_decay >= 0, "weight_decay", self.weight_decay, ">= 0")
-        used = self.optimizer == "adamw" or self.weight_decay == 0
-        unset = f"0 for {self.optimizer}, only adamw has it"
+        used = self.optimizer in _DECAYING or self.weight_decay == 0
+        unset = f"0 for {self.optimizer}, only {' and '.join(_DECAYING)} have it"
         _check(used, "weight_decay", self.weight_decay, unset)
 
     def _check_schedule(self) -> None:

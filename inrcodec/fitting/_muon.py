@@ -31,20 +31,22 @@ _RMS = 0.4
 
 
 class Muon(GroupwiseOptimizer):
-    """Muon with Nesterov momentum, without weight decay.
+    """Muon with Nesterov momentum and decoupled weight decay.
 
     With gradient G and momentum M = b M + (1 - b) G, and O the orthogonal factor of
     (1 - b) G + b M, an r x c matrix::
 
-        W -= lr * 0.4 * sqrt(max(r, c)) * O
+        W -= lr * (weight_decay * W + 0.4 * sqrt(max(r, c)) * O)
 
-    so that a step is twice as large as Adam's of the same learning rate.
+    so that a step is twice as large as Adam's of the same learning rate. Without decay weights grow
+    on and on, in directions too that no frame shows, and take bits (arXiv 2502.16982, section 2.2).
 
     Args:
         params: parameters of two and more dimensions, or groups of them; those without a gradient
             are left alone.
         lr: learning rate.
         momentum: decay rate b.
+        weight_decay: part of a weight that a step of rate 1 takes away.
         dtype: what the iterations compute in; bfloat16 is enough for them.
 
     Raises:
@@ -57,9 +59,10 @@ class Muon(GroupwiseOptimizer):
         *,
         lr: float = 4e-3,
         momentum: float = 0.95,
+        weight_decay: float = 0.0,
         dtype: torch.dtype = torch.bfloat16,
     ) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum})
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
         self.dtype = dtype
         shapes = [tuple(p.shape) for group in self.param_groups for p in group["params"]]
         if any(len(shape) < 2 for shape in shapes):
@@ -67,6 +70,7 @@ class Muon(GroupwiseOptimizer):
 
     def _step_group(self, params: list[Tensor], group: dict[str, Any]) -> None:
         for p in params:
+            p.mul_(1 - group["lr"] * group["weight_decay"])
             self._step(p, lr=group["lr"], momentum=group["momentum"])
 
     def _step(self, p: Tensor, *, lr: float, momentum: float) -> None:

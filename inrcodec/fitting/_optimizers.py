@@ -43,7 +43,7 @@ def build_optimizers(network: Network, config: FitConfig, *, dtype: torch.dtype)
         return [adam]
     if config.optimizer == "soap":
         return [adam, Soap(matrices, lr=rate, betas=config.betas)]
-    return [adam, Muon(matrices, lr=rate, dtype=dtype)]
+    return [adam, Muon(matrices, lr=rate, weight_decay=config.weight_decay, dtype=dtype)]
 
 
 def _matrices(network: Network) -> list[nn.Parameter]:

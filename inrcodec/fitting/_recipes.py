@@ -20,9 +20,9 @@ _OURS: dict[str, dict[str, Any]] = {
     # Absolute error and MS-SSIM: the better MS-SSIM, slower steps.
     "ms-ssim": {"loss": "l1_ms_ssim"},
     # The same PSNR in half the steps (benchmarks/notes/flagship.md); what hnervpp's default is.
-    "muon": {"optimizer": "muon"},
+    "muon": {"optimizer": "muon", "weight_decay": 0.4},
     # Adam in the axes along which gradients vary independently.
-    "soap": {"optimizer": "soap"},
+    "soap": {"optimizer": "soap", "weight_decay": 0.0},
 }
 
 # What a network needs besides, in the recipes that are ours.
@@ -30,6 +30,7 @@ _OUR_SETTINGS: dict[str, dict[str, Any]] = {
     # Why: benchmarks/notes/flagship.md. A gradient's norm costs a tenth of its cheap step.
     "hnervpp": {
         "optimizer": "muon",
+        "weight_decay": 0.4,
         "batch_size": 2,
         "learning_rate": 6e-3,
         "loss": "log_l2",

@@ -16,8 +16,10 @@ def test_every_network_has_every_recipe() -> None:
 
 def test_our_recipes_are_the_same_for_every_network() -> None:
     assert recipe_config("ms-ssim", "hnerv", epochs=3) == FitConfig(epochs=3, loss="l1_ms_ssim")
-    for name in ("muon", "soap"):
-        assert recipe_config(name, "hnerv", epochs=3) == FitConfig(epochs=3, optimizer=name)
+    for name, decay in (("muon", 0.4), ("soap", 0.0)):
+        expected = FitConfig(epochs=3, optimizer=name, weight_decay=decay)
+        assert recipe_config(name, "hnerv", epochs=3) == expected
+        assert recipe_config(name, "hnervpp", epochs=3).weight_decay == decay
     of_ours = recipe_config("muon", "hnervpp", epochs=3)
     assert (of_ours.loss, of_ours.gradient_clip, of_ours.optimizer) == ("log_l2", 0.0, "muon")
     assert recipe_config("default", "hnervpp", epochs=3) == of_ours
