@@ -1,9 +1,9 @@
 """HNeRV++: stored embeddings of the frames, decoded by NeRV++ blocks; the default network.
 
-HNeRV: arXiv 2304.02633. NeRV++: arXiv 2402.18305. At 640x320, grid 5x10, strides 4 2 2, head 4:
+HNeRV: arXiv 2304.02633. NeRV++: arXiv 2402.18305. At 640x320, grid 10x20, strides 2 2 2, head 4:
 
-    embedding    (B, C_e, 5, 10)   about 200 values a frame, fitted themselves (_layout.py)
-    stem         (B, C, 5, 10)     conv 1x1, GELU
+    embedding    (B, C_e, 10, 20)  a third of all values, fitted themselves (_layout.py)
+    stem         (B, C, 10, 20)    conv 1x1, GELU
     stage 1..3   separable residual block; conv 3x3, PixelShuffle(s), GELU; separable
                  residual block; plus the input, projected by a 1x1 and upsampled bilinearly
     head         (B, 3, 320, 640)  conv 3x3 to 3 * 4 * 4 channels, PixelShuffle(4)
