@@ -95,7 +95,7 @@ def add_commands(commands: Any) -> None:
         type=p.positive_float,
         default=BITS_PER_PARAMETER,
         metavar="X",
-        help=f"for which the network is sized (default {BITS_PER_PARAMETER:g})",
+        help=f"of a weight, by which the network is sized (default {BITS_PER_PARAMETER:g})",
     )
     fit.add_argument(
         "--fresh",
