@@ -37,8 +37,7 @@ _log = logging.getLogger(__name__)
 _SIDE_BYTES_A_TENSOR = 4
 _SIDE_BYTES = 60
 _MIN_PARAMETERS = 1000
-_SIZINGS = 3
-_SAME_SIZE = 0.01
+_SIZINGS = 2
 _SHARES = (1.0, 0.97, 1.03, 0.94, 1.06)  # of the values wished for, where there is no such size
 _EMBEDDING_BITS = 0.4  # of a value of an embedding, coded as differences in time, over a weight's
 _TOLERANCE = 0.985
@@ -89,12 +88,10 @@ def size_network(
     """
     num_frames, _, height, width = frames.shape
     side_bytes, bits = _SIDE_BYTES, bits_per_parameter
-    num_params, config = 0, None
+    config = None
     # What is learned of one network, tensors and share of embeddings, changes little to the next.
     for _ in range(_SIZINGS):
-        before, num_params = num_params, int(8 * (num_bytes - side_bytes) / bits)
-        if abs(num_params - before) <= _SAME_SIZE * before:
-            break
+        num_params = int(8 * (num_bytes - side_bytes) / bits)
         if num_params < _MIN_PARAMETERS:
             raise RateError(
                 f"{num_bytes} bytes for {num_frames} frames of {width}x{height} are too few: "
