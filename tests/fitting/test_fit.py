@@ -199,8 +199,11 @@ def test_wsd_may_fall_from_the_warm_up_on() -> None:
     assert [factor(p) for p in (0.1, 0.2, 0.6, 1.0)] == pytest.approx([0.5, 1.0, 0.5, 0.0])
 
 
-@pytest.mark.parametrize(("optimizer", "same"), [("adamw", "adam"), ("muon", "muon")])
-def test_weight_decay_takes_weights_away(optimizer: str, same: str) -> None:
+@pytest.mark.parametrize(
+    ("optimizer", "same", "left"),
+    [("adamw", "adam", 0.95), ("muon", "muon", 0.98)],  # muon's are the matrices alone
+)
+def test_weight_decay_takes_weights_away(optimizer: str, same: str, left: float) -> None:
     def fitted(**settings: object) -> np.ndarray:
         config = FitConfig(epochs=3, qat_fraction=0.0, precision="fp32", **settings)  # type: ignore[arg-type]
         result = fit(clip(), network(), config, num_bytes=9000, device=CPU)
@@ -210,7 +213,7 @@ def test_weight_decay_takes_weights_away(optimizer: str, same: str) -> None:
     free, alike = fitted(optimizer=same), fitted(optimizer=optimizer)
     assert np.allclose(free, alike, atol=1e-6)
     decayed = fitted(optimizer=optimizer, weight_decay=10.0)
-    assert np.linalg.norm(decayed) < 0.98 * np.linalg.norm(free)
+    assert np.linalg.norm(decayed) < left * np.linalg.norm(free)
 
 
 def test_frame_order_visits_every_frame_once_an_epoch() -> None:
