@@ -79,16 +79,21 @@ NAMED: dict[str, dict[str, Any]] = {  # each is a set of its own
     },
 }
 
-# The flagship with one thing changed: name -> (fit_settings, model_settings).
-ABLATION: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "loss l2": ({"loss": "l2"}, {}),
-    "gradient clipped at 1": ({"gradient_clip": 1.0}, {}),
-    "adam": ({"optimizer": "adam", "learning_rate": 4e-3, "weight_decay": 0.0}, {}),
-    "soap": ({"optimizer": "soap", "weight_decay": 0.0}, {}),
-    "no weight decay": ({"weight_decay": 0.0}, {}),
-    "batch of 1": ({"batch_size": 1, "learning_rate": 4e-3}, {}),
-    "quantised phase of 25 %": ({"qat_fraction": 0.25}, {}),
-    "no separable blocks": ({}, {"plain_stages": 8}),
+# The flagship with one thing changed: name -> what differs from it.
+ABLATION: dict[str, dict[str, Any]] = {
+    "loss l2": {"fit_settings": {"loss": "l2"}},
+    "gradient clipped at 1": {"fit_settings": {"gradient_clip": 1.0}},
+    "adam": {"fit_settings": {"optimizer": "adam", "learning_rate": 4e-3, "weight_decay": 0.0}},
+    "soap": {"fit_settings": {"optimizer": "soap", "weight_decay": 0.0}},
+    "no weight decay": {"fit_settings": {"weight_decay": 0.0}},
+    "batch of 1": {"fit_settings": {"batch_size": 1, "learning_rate": 4e-3}},
+    "quantised phase of 25 %": {"fit_settings": {"qat_fraction": 0.25}},
+    "no quantised phase": {"fit_settings": {"qat_fraction": 0.0}},
+    "fp32": {"precision": "fp32"},
+    "no separable blocks": {"model_settings": {"plain_stages": 8}},
+    "no feature maps": {"model_settings": {"map_steps": [], "map_channels": []}},
+    "cells of 64 pixels": {"model_settings": {"strides": [4, 2, 2], "head_stride": 4}},
+    "first kernel 1x1": {"model_settings": {"min_kernel_size": 1}},
 }
 
 NOISY_LOAD = 0.5  # load average at which a measurement is disturbed
@@ -120,9 +125,7 @@ def variant(name: str) -> dict[str, Any]:
     if name in NAMED:
         return {**DEFAULTS, **NAMED[name]}
     if name in ABLATION:
-        fit_settings, model_settings = ABLATION[name]
-        changes = {"fit_settings": fit_settings, "model_settings": model_settings}
-        return {**DEFAULTS, **FLAGSHIP, **changes}
+        return {**DEFAULTS, **FLAGSHIP, **ABLATION[name]}
     model, _, recipe = name.partition("/")
     if recipe not in fitting.RECIPES:
         raise EvaluationError(f"{name!r} is no variant; nor is it MODEL/RECIPE, as hnerv/muon is")

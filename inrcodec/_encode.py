@@ -33,7 +33,7 @@ from inrcodec.fitting import (
     resolve_device,
     resolve_precision,
 )
-from inrcodec.metrics import ms_ssim, psnr_db
+from inrcodec.metrics import mean_ms_ssim, psnr_db
 from inrcodec.models import count_parameters, entry, macs_per_frame
 from inrcodec.video import RawVideoFormat
 
@@ -343,16 +343,16 @@ def _score(
 ) -> tuple[float, float | None]:
     """Return PSNR and MS-SSIM of what decodes, averaged over frames."""
     psnrs: list[torch.Tensor] = []
-    ms_ssims: list[torch.Tensor] = []
+    similarities: list[float] = []  # times the frames that they are of
     for start in range(0, len(decoder), _SCORED_AT_ONCE):
         span = slice(start, start + _SCORED_AT_ONCE)
         decoded = decoder[span].cpu()
         psnrs.append(psnr_db(decoded, clip.frames[span]))
-        similarity = ms_ssim(decoded, clip.frames[span]) if with_ms_ssim else None
+        similarity = mean_ms_ssim(decoded, clip.frames[span]) if with_ms_ssim else None
         if similarity is not None:
-            ms_ssims.append(similarity)
-    mean_ms_ssim = float(torch.cat(ms_ssims).mean()) if ms_ssims else None
-    return float(torch.cat(psnrs).mean()), mean_ms_ssim
+            similarities.append(similarity * len(decoded))
+    overall = sum(similarities) / len(decoder) if similarities else None
+    return float(torch.cat(psnrs).mean()), overall
 
 
 def _device_name(device: torch.device) -> str:

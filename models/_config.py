@@ -128,6 +128,10 @@ class NetworkConfig:
     def check(self) -> None:
         """Check the fields that a subclass adds; raises ModelError."""
 
+    def count_macs(self) -> int | None:
+        """Multiply-accumulates to decode a frame, by the layers' shapes; None to trace them."""
+        return None
+
     def build(self, *, with_encoder: bool = True) -> Network:
         """Build the network that this describes."""
         return self.network(self, with_encoder=with_encoder)

@@ -167,6 +167,12 @@ class Network(nn.Module):
 
 def macs_per_frame(config: NetworkConfig) -> int:
     """Multiply-accumulates of convolutions and linear layers to decode one frame."""
+    counted = config.count_macs()
+    return traced_macs(config) if counted is None else counted
+
+
+def traced_macs(config: NetworkConfig) -> int:
+    """`macs_per_frame` by PyTorch's counter, whose first use takes seconds to import."""
     with torch.device("meta"):
         network = config.build(with_encoder=False)
         indices = torch.zeros(1, dtype=torch.int64)

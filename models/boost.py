@@ -55,6 +55,10 @@ class BoostConfig(NetworkConfig):
         check_range("doubled_stages", self.doubled_stages, 0, 8)
         check_encoding(self.pe_base, self.pe_levels)
 
+    def count_macs(self) -> int | None:
+        """None: what Boost adds to the network inside is traced."""
+        return None
+
     @classmethod
     def for_base_width(
         cls: type[ConfigT], base_width: int, sizing: Sizing, **overrides: Any

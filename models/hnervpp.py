@@ -55,6 +55,23 @@ class HNeRVPPConfig(HybridConfig):
         check_range("plain_stages", self.plain_stages, 0, 8)
         check_range("head_stride", self.head_stride, 1, 5)
 
+    def count_macs(self) -> int:
+        """Multiply-accumulates to decode a frame: convolutions, by what they give."""
+        cells = math.prod(self.grid)
+        macs = cells * self.embedding_channels * self.channels[0]
+        num_refined = len(self.strides) - self.plain_stages
+        for i, (stride, kernel_size) in enumerate(
+            zip(self.strides, self.kernel_sizes, strict=True)
+        ):
+            width, next_width = self.channels[i : i + 2]
+            upsampled = cells * stride**2
+            macs += cells * width * next_width  # the skip
+            macs += upsampled * width * next_width * kernel_size**2
+            if i < num_refined:
+                macs += cells * _separable_macs(width) + upsampled * _separable_macs(next_width)
+            cells = upsampled
+        return macs + cells * self.channels[-1] * 3 * self.head_stride**2 * 9
+
     @classmethod
     def for_base_width(
         cls: type[ConfigT], base_width: int, sizing: Sizing, **overrides: Any
@@ -73,6 +90,11 @@ class HNeRVPPConfig(HybridConfig):
         widths = tuple(max(1, round(base_width * ratio**i)) for i in range(num_widths))
         fields: dict[str, Any] = {**layout._asdict(), "plain_stages": 0, "min_kernel_size": 3}
         return cls(*sizing.clip, channels=widths, **{**fields, **overrides})
+
+
+def _separable_macs(width: int) -> int:
+    """Of a separable residual block, a pixel: depthwise 3x3 and pointwise."""
+    return width * 9 + width**2
 
 
 @register("hnervpp")

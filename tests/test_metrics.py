@@ -7,7 +7,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from inrcodec.metrics import MAX_PSNR_DB, ms_ssim, psnr_db
+from inrcodec.metrics import MAX_PSNR_DB, mean_ms_ssim, ms_ssim, psnr_db
 
 
 def noisy(amount: int, size: tuple[int, int] = (180, 200)) -> tuple[torch.Tensor, torch.Tensor]:
@@ -58,7 +58,17 @@ def test_ms_ssim_is_none_for_small_frames() -> None:
     assert ms_ssim(*noisy(3, (161, 200))) is not None
 
 
-@pytest.mark.parametrize("metric", [psnr_db, ms_ssim])
+def test_mean_ms_ssim_is_the_mean() -> None:
+    decoded, source = noisy(20)
+    decoded[1] //= 2
+    values = ms_ssim(decoded, source)
+    assert values is not None
+    assert abs(values[0] - values[1]) > 0.01
+    assert mean_ms_ssim(decoded, source) == pytest.approx(float(values.mean()), abs=1e-6)
+    assert mean_ms_ssim(*noisy(3, (160, 200))) is None
+
+
+@pytest.mark.parametrize("metric", [psnr_db, ms_ssim, mean_ms_ssim])
 def test_wrong_shapes_and_types_are_refused(metric: object) -> None:
     decoded, source = noisy(1)
     with pytest.raises(ValueError, match="shapes are"):

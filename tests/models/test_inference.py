@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from inrcodec import models
 from inrcodec.models import HNeRVPPConfig, Network, prepare_for_inference
+from inrcodec.models._network import traced_macs
 
 SIZES = {
     "shuffled by 4": {"strides": (4, 3), "head_stride": 4},
@@ -36,6 +37,16 @@ def test_hnervpp_of_other_shapes_computes_the_same(options: dict[str, Any]) -> N
     channels = (10, 7, 13, 9)[: len(fields["strides"]) + 1]
     config = HNeRVPPConfig(height=50, width=70, num_frames=6, channels=channels, **fields)
     _assert_same(config.build(with_encoder=False))
+
+
+@pytest.mark.parametrize("options", SIZES.values(), ids=SIZES)
+def test_counted_macs_are_the_traced_ones(options: dict[str, Any]) -> None:
+    fields = {"plain_stages": 0, "embedding_channels": 3, "min_kernel_size": 1, **options}
+    channels = (10, 7, 13, 9)[: len(fields["strides"]) + 1]
+    config = HNeRVPPConfig(height=50, width=70, num_frames=6, channels=channels, **fields)
+    assert config.count_macs() == traced_macs(config)
+    boosted = models.for_budget("hnervpp-boost", 30_000, height=50, width=70, num_frames=6)
+    assert boosted.count_macs() is None
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
