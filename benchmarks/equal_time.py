@@ -91,7 +91,6 @@ ABLATION: dict[str, dict[str, Any]] = {
     "no quantised phase": {"fit_settings": {"qat_fraction": 0.0}},
     "fp32": {"precision": "fp32"},
     "no separable blocks": {"model_settings": {"plain_stages": 8}},
-    "no feature maps": {"model_settings": {"map_steps": [], "map_channels": []}},
     "cells of 64 pixels": {"model_settings": {"strides": [4, 2, 2], "head_stride": 4}},
     "first kernel 1x1": {"model_settings": {"min_kernel_size": 1}},
 }
