@@ -19,7 +19,7 @@ from inrcodec._presets import preset as preset_named
 from inrcodec._progress import ProgressBars
 from inrcodec._quality_search import MAX_ROUNDS, search_quality
 from inrcodec._report import EncodeReport
-from inrcodec._rounds import EncodedVideo, EncodeJob, encode_round
+from inrcodec._rounds import SCORED_AT_ONCE, EncodedVideo, EncodeJob, encode_round
 from inrcodec._session import Session
 from inrcodec._source import Source, SourceOptions, read_source
 from inrcodec.bitstream import pack_audio, section_bytes, write_atomically
@@ -36,8 +36,6 @@ from inrcodec.fitting import (
 from inrcodec.metrics import mean_ms_ssim, psnr_db
 from inrcodec.models import count_parameters, entry, macs_per_frame
 from inrcodec.video import RawVideoFormat
-
-_SCORED_AT_ONCE = 8
 
 
 def encode(
@@ -344,8 +342,8 @@ def _score(
     """Return PSNR and MS-SSIM of what decodes, averaged over frames."""
     psnrs: list[torch.Tensor] = []
     similarities: list[float] = []  # times the frames that they are of
-    for start in range(0, len(decoder), _SCORED_AT_ONCE):
-        span = slice(start, start + _SCORED_AT_ONCE)
+    for start in range(0, len(decoder), SCORED_AT_ONCE):
+        span = slice(start, start + SCORED_AT_ONCE)
         decoded = decoder[span].cpu()
         psnrs.append(psnr_db(decoded, clip.frames[span]))
         similarity = mean_ms_ssim(decoded, clip.frames[span]) if with_ms_ssim else None

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from inrcodec._memory import keep_freed_memory
 from inrcodec._presets import BITS_PER_PARAMETER
 from inrcodec._progress import ProgressBars
 from inrcodec._segment_encode import (
@@ -45,7 +46,8 @@ _HEADER_BYTES = 250  # before it is known
 _CODE_SECONDS_A_PARAMETER = 5e-6
 _CODE_SECONDS = 1.5
 _RESERVE_FACTOR = 1.4
-_TIMED_FRAMES = 8  # scored at once, as the written file is
+SCORED_AT_ONCE = 2
+"""Frames: more of them leave the caches, and take twice as long each."""
 
 
 @dataclass(frozen=True)
@@ -248,15 +250,17 @@ def _fixed_bytes(header: Header) -> int:
 
 def _reserve_seconds(job: EncodeJob, configs: list[NetworkConfig]) -> float:
     """Seconds that coding and verifying will take, from frames decoded and scored now."""
-    frames = job.source.frames[:_TIMED_FRAMES]
+    frames = job.source.frames[:SCORED_AT_ONCE]
     network = build(job.model, configs[0], with_encoder=False).to(job.device)
     network = network.to(memory_format=torch.channels_last)
     shape = network.embedding_shape
     embeddings = None if shape is None else torch.zeros(1, *shape, device=job.device)
     indices = torch.zeros(1, dtype=torch.int64, device=job.device)
+    if job.device.type == "cpu":
+        keep_freed_memory()  # as fit and decoder do
     with torch.inference_mode(), fp32_arithmetic():
         network(indices, embeddings)
-        mean_ms_ssim(frames[:1], frames[:1])  # the first call imports
+        mean_ms_ssim(frames, frames)  # the first call imports, and asks for memory
         start = time.perf_counter()
         network(indices, embeddings).cpu()
         decoded = time.perf_counter()

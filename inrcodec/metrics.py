@@ -50,7 +50,7 @@ def ms_ssim(decoded: Tensor, source: Tensor) -> Tensor | None:
 
 
 def mean_ms_ssim(decoded: Tensor, source: Tensor) -> float | None:
-    """Return the mean of `ms_ssim` over the frames, in three quarters of its time.
+    """Return the mean of `ms_ssim` over the frames, in less time than that.
 
     It is a mean over channels too: the frames are as many more of them, which fill the registers.
 
