@@ -47,7 +47,7 @@ _CODE_SECONDS_A_PARAMETER = 5e-6
 _CODE_SECONDS = 1.5
 _RESERVE_FACTOR = 1.4
 SCORED_AT_ONCE = 2
-"""Frames: more of them leave the caches, and take twice as long each."""
+"""Frames: more of them leave the caches, and take longer each."""
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class HNeRVPPConfig(HybridConfig):
         check_range("plain_stages", self.plain_stages, 0, 8)
         check_range("head_stride", self.head_stride, 1, 5)
 
-    def count_macs(self) -> int:
+    def count_macs(self) -> int | None:
         """Multiply-accumulates to decode a frame: convolutions, by what they give."""
         cells = math.prod(self.grid)
         macs = cells * self.embedding_channels * self.channels[0]

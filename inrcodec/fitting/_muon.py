@@ -50,8 +50,8 @@ class Muon(GroupwiseOptimizer):
         lr: learning rate.
         momentum: decay rate b.
         weight_decay: part of a weight that a step of rate 1 takes away.
-        dtype: what the iterations of large matrices compute in; bfloat16 is enough for them. On
-            two cores those of 30x30 to 52x52 take 0.4 ms in it, and 0.2 ms in float32.
+        dtype: what the iterations of large matrices compute in; bfloat16 is enough for them. Small
+            ones are computed in float32, where they take less time.
 
     Raises:
         ValueError: a parameter that is no matrix.
