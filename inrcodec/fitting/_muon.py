@@ -28,8 +28,6 @@ _SAFETY = 1.01  # keeps rounded singular values within the interval of the polyn
 # Of a step for a rate of 1: twice that of Adam's steps (arXiv 2502.16982, section 2.2), measured in
 # benchmarks/notes/flagship.md.
 _RMS = 0.4
-
-
 _SMALL = 1 << 15  # values of a matrix that float32 is faster for
 
 
