@@ -68,9 +68,8 @@ NAMED: dict[str, dict[str, Any]] = {  # each is a set of its own
     "hnerv-paper": {"model": "hnerv", "recipe": "paper", "precision": "fp32"},
     "hnerv-tuned": {
         "model": "hnerv",
+        "recipe": "muon",
         "fit_settings": {
-            "optimizer": "muon",
-            "weight_decay": 0.4,
             "loss": "log_l2",
             "gradient_clip": 0.0,
             "qat_fraction": 0.05,
@@ -84,7 +83,7 @@ ABLATION: dict[str, dict[str, Any]] = {
     "loss l2": {"fit_settings": {"loss": "l2"}},
     "gradient clipped at 1": {"fit_settings": {"gradient_clip": 1.0}},
     "adam": {"fit_settings": {"optimizer": "adam", "learning_rate": 4e-3, "weight_decay": 0.0}},
-    "soap": {"fit_settings": {"optimizer": "soap", "weight_decay": 0.0}},
+    "soap": {"recipe": "soap"},
     "no weight decay": {"fit_settings": {"weight_decay": 0.0}},
     "batch of 1": {"fit_settings": {"batch_size": 1, "learning_rate": 4e-3}},
     "quantised phase of 25 %": {"fit_settings": {"qat_fraction": 0.25}},

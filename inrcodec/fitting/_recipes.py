@@ -14,13 +14,15 @@ from inrcodec.fitting._config import FitConfig
 RECIPES = ("default", "ms-ssim", "muon", "soap", "paper")
 """Names of the recipes."""
 
+# The same PSNR in half the steps (benchmarks/notes/flagship.md); what hnervpp's default is.
+_MUON: dict[str, Any] = {"optimizer": "muon", "weight_decay": 0.4}
+
 _OURS: dict[str, dict[str, Any]] = {
     # Mean squared error: the best PSNR at short budgets.
     "default": {},
     # Absolute error and MS-SSIM: the better MS-SSIM, slower steps.
     "ms-ssim": {"loss": "l1_ms_ssim"},
-    # The same PSNR in half the steps (benchmarks/notes/flagship.md); what hnervpp's default is.
-    "muon": {"optimizer": "muon", "weight_decay": 0.4},
+    "muon": _MUON,
     # Adam in the axes along which gradients vary independently.
     "soap": {"optimizer": "soap", "weight_decay": 0.0},
 }
@@ -29,8 +31,7 @@ _OURS: dict[str, dict[str, Any]] = {
 _OUR_SETTINGS: dict[str, dict[str, Any]] = {
     # Why: benchmarks/notes/flagship.md. A gradient's norm costs a tenth of its cheap step.
     "hnervpp": {
-        "optimizer": "muon",
-        "weight_decay": 0.4,
+        **_MUON,
         "batch_size": 2,
         "learning_rate": 6e-3,
         "loss": "log_l2",
