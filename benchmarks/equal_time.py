@@ -92,6 +92,7 @@ ABLATION: dict[str, dict[str, Any]] = {
     "no separable blocks": {"model_settings": {"plain_stages": 8}},
     "cells of 64 pixels": {"model_settings": {"strides": [4, 2, 2], "head_stride": 4}},
     "first kernel 1x1": {"model_settings": {"min_kernel_size": 1}},
+    "no gates": {"model_settings": {"gated_stages": 0}},
 }
 
 NOISY_LOAD = 0.5  # load average at which a measurement is disturbed

@@ -184,7 +184,9 @@ class _FusedResidual(nn.Module):
 
     def __init__(self, block: SeparableResidual) -> None:
         super().__init__()
-        self.depthwise = _FusedConv(block.depthwise, nn.GELU)
+        activation = nn.GELU if block.gate is None else nn.Identity
+        self.depthwise = _FusedConv(block.depthwise, activation)
+        self.gate = None if block.gate is None else _FusedConv(block.gate)
         self.pointwise = _FusedConv(block.pointwise)
 
     @classmethod
@@ -192,4 +194,7 @@ class _FusedResidual(nn.Module):
         return cls(block) if isinstance(block, SeparableResidual) else None
 
     def forward(self, x: Tensor, base: Tensor) -> Tensor:
-        return self.pointwise.add_to(base, self.depthwise(x))
+        y = self.depthwise(x)
+        if self.gate is not None:
+            y = y.mul_(self.gate(x))
+        return self.pointwise.add_to(base, y)

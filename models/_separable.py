@@ -13,27 +13,38 @@ __all__ = ["SeparableResidual", "SeparableStage"]
 class SeparableResidual(nn.Module):
     """x + pointwise(GELU(depthwise 3x3(x))), the separable block of NeRV++ (section 3).
 
+    With a gate it is x + pointwise(depthwise 3x3(x) * gate 3x3(x)), the gate depthwise too: their
+    product takes the place of the activation (NAFNet's SimpleGate, arXiv 2204.04676).
+
     Starts as the identity: with random weights, ten of them in a row delay the first thousand
     steps of a fit.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, gated: bool = False) -> None:
         super().__init__()
         self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.gate: nn.Conv2d | None = None
+        if gated:
+            self.gate = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+            assert self.gate.bias is not None
+            nn.init.ones_(self.gate.bias)
         self.pointwise = nn.Conv2d(channels, channels, 1)
         for parameter in self.pointwise.parameters():
             nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the block."""
-        y: Tensor = self.pointwise(F.gelu(self.depthwise(x)))
-        return x + y
+        y = self.depthwise(x)
+        y = F.gelu(y) if self.gate is None else y * self.gate(x)
+        residual: Tensor = self.pointwise(y)
+        return x + residual
 
 
 class SeparableStage(nn.Module):
     """The paper's block: (B, C, h, w) -> (B, C_next, h*s, w*s).
 
-    Without `refine` only the upsampler and the bilinear skip are left.
+    Without `refine` only the upsampler and the bilinear skip are left; `gated` is about both
+    separable residual blocks.
     """
 
     def __init__(
@@ -45,10 +56,11 @@ class SeparableStage(nn.Module):
         kernel_size: int = 3,
         activation: type[nn.Module] = nn.GELU,
         refine: bool = True,
+        gated: bool = False,
     ) -> None:
         super().__init__()
         self.stride = stride
-        self.before = SeparableResidual(in_channels) if refine else nn.Identity()
+        self.before = SeparableResidual(in_channels, gated=gated) if refine else nn.Identity()
         self.upsampler = PixelShuffleUpsampler(
             in_channels,
             out_channels,
@@ -56,7 +68,7 @@ class SeparableStage(nn.Module):
             kernel_size=kernel_size,
             activation=activation,
         )
-        self.after = SeparableResidual(out_channels) if refine else nn.Identity()
+        self.after = SeparableResidual(out_channels, gated=gated) if refine else nn.Identity()
         self.skip = nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:

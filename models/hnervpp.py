@@ -4,8 +4,8 @@ HNeRV: arXiv 2304.02633. NeRV++: arXiv 2402.18305. At 640x320, grid 10x20, strid
 
     embedding    (B, C_e, 10, 20)  a third of all values, fitted themselves (_layout.py)
     stem         (B, C, 10, 20)    conv 1x1, GELU
-    stage 1..3   separable residual block; conv 3x3, PixelShuffle(s), GELU; separable
-                 residual block; plus the input, projected by a 1x1 and upsampled bilinearly
+    stage 1..3   gated separable residual block; conv 3x3, PixelShuffle(s), GELU; another gated
+                 block; plus the input, projected by a 1x1 and upsampled bilinearly
     head         (B, 3, 320, 640)  conv 3x3 to 3 * 4 * 4 channels, PixelShuffle(4)
 
 Widths grow slowly towards the output, and nothing is computed at full resolution: there a CPU
@@ -34,6 +34,7 @@ __all__ = ["HNeRVPP", "HNeRVPPConfig"]
 # A stage's width over the one before it: more of it learns more a value and a step, and takes as
 # much longer a step; fits of 10 min are ahead by 0.27 dB over equal widths.
 _GROWTH = 1.2
+_ALL_STAGES = 8
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class HNeRVPPConfig(HybridConfig):
     max_kernel_size: int = 3
     plain_stages: int = 2  # last stages that leave the separable blocks out
     head_stride: int = 1  # upsampling by the head
+    gated_stages: int = 0  # first stages whose separable blocks have gates
 
     @property
     def upsampling(self) -> int:
@@ -54,6 +56,7 @@ class HNeRVPPConfig(HybridConfig):
         super().check()
         check_range("plain_stages", self.plain_stages, 0, 8)
         check_range("head_stride", self.head_stride, 1, 5)
+        check_range("gated_stages", self.gated_stages, 0, 8)
 
     def count_macs(self) -> int | None:
         """Multiply-accumulates to decode a frame: convolutions, by what they give."""
@@ -68,7 +71,9 @@ class HNeRVPPConfig(HybridConfig):
             macs += cells * width * next_width  # the skip
             macs += upsampled * width * next_width * kernel_size**2
             if i < num_refined:
-                macs += cells * _separable_macs(width) + upsampled * _separable_macs(next_width)
+                filters = 2 if i < self.gated_stages else 1
+                macs += cells * _separable_macs(width, filters)
+                macs += upsampled * _separable_macs(next_width, filters)
             cells = upsampled
         return macs + cells * self.channels[-1] * 3 * self.head_stride**2 * 9
 
@@ -89,12 +94,15 @@ class HNeRVPPConfig(HybridConfig):
         ratio = _GROWTH * sizing.taper
         widths = tuple(max(1, round(base_width * ratio**i)) for i in range(num_widths))
         fields: dict[str, Any] = {**layout._asdict(), "plain_stages": 0, "min_kernel_size": 3}
+        # Gates are learned soon and cost a tenth of decoding: not where that is bounded.
+        is_bounded = sizing.cell_pixels > 1 or sizing.taper < 1
+        fields["gated_stages"] = 0 if is_bounded else _ALL_STAGES
         return cls(*sizing.clip, channels=widths, **{**fields, **overrides})
 
 
-def _separable_macs(width: int) -> int:
-    """Of a separable residual block, a pixel: depthwise 3x3 and pointwise."""
-    return width * 9 + width**2
+def _separable_macs(width: int, filters: int) -> int:
+    """Of a separable residual block, a pixel: depthwise filters of 3x3, and pointwise."""
+    return filters * width * 9 + width**2
 
 
 @register("hnervpp")
@@ -121,6 +129,7 @@ class HNeRVPP(Network):
                 kernel_size=config.kernel_sizes[i],
                 activation=activation,
                 refine=i < num_refined,
+                gated=i < config.gated_stages,
             )
             for i, stride in enumerate(config.strides)
         ]

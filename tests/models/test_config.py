@@ -58,6 +58,8 @@ HOSTILE_FIELDS: list[tuple[str, str, Any]] = [
     ("hnerv", "max_kernel_size", 9),
     ("hnervpp", "plain_stages", -1),
     ("hnervpp", "plain_stages", 9),
+    ("hnervpp", "gated_stages", -1),
+    ("hnervpp", "gated_stages", 9),
     ("nervpp", "block", "sideways"),
     ("nervpp", "block", b"gated"),
     ("nervpp-repo", "block", "separable"),

@@ -18,6 +18,8 @@ SIZES = {
     "shuffled by 3": {"strides": (2, 5), "head_stride": 3},
     "no shuffle": {"strides": (3, 2, 2), "head_stride": 1},
     "plain last stage": {"strides": (3, 2), "head_stride": 2, "plain_stages": 1},
+    "gates": {"strides": (3, 2), "head_stride": 2, "gated_stages": 2},
+    "gates in the first stage": {"strides": (3, 2), "head_stride": 2, "gated_stages": 1},
 }
 
 
