@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from inrcodec._memory import keep_freed_memory
 from inrcodec._presets import BITS_PER_PARAMETER
 from inrcodec._progress import ProgressBars
+from inrcodec._segment_codec import SegmentDecoder
 from inrcodec._segment_encode import (
     SegmentJob,
     code_segment,
@@ -33,7 +33,6 @@ from inrcodec.fitting import (
     FitConfig,
     FitResult,
     choose_encoding,
-    fp32_arithmetic,
     hold_interrupts,
 )
 from inrcodec.metrics import mean_ms_ssim
@@ -250,22 +249,19 @@ def _fixed_bytes(header: Header) -> int:
 
 def _reserve_seconds(job: EncodeJob, configs: list[NetworkConfig]) -> float:
     """Seconds that coding and verifying will take, from frames decoded and scored now."""
-    frames = job.source.frames[:SCORED_AT_ONCE]
-    network = build(job.model, configs[0], with_encoder=False).to(job.device)
-    network = network.to(memory_format=torch.channels_last)
+    frames = job.source.frames[: min(SCORED_AT_ONCE, configs[0].num_frames)]
+    network = build(job.model, configs[0], with_encoder=False)
     shape = network.embedding_shape
-    embeddings = None if shape is None else torch.zeros(1, *shape, device=job.device)
-    indices = torch.zeros(1, dtype=torch.int64, device=job.device)
-    if job.device.type == "cpu":
-        keep_freed_memory()  # as fit and decoder do
-    with torch.inference_mode(), fp32_arithmetic():
-        network(indices, embeddings)
-        mean_ms_ssim(frames, frames)  # the first call imports, and asks for memory
-        start = time.perf_counter()
-        network(indices, embeddings).cpu()
-        decoded = time.perf_counter()
-        mean_ms_ssim(frames, frames)
-        a_frame = decoded - start + (time.perf_counter() - decoded) / len(frames)
+    embeddings = None if shape is None else torch.zeros(len(frames), *shape)
+    decoder = SegmentDecoder(network, embeddings, device=job.device)
+
+    def score() -> None:
+        mean_ms_ssim(decoder.decode(range(len(frames))).cpu(), frames)
+
+    score()  # the first call imports, and asks for memory
+    start = time.perf_counter()
+    score()
+    a_frame = (time.perf_counter() - start) / len(frames)
     coding = _CODE_SECONDS + _CODE_SECONDS_A_PARAMETER * sum(
         count_parameters(config).total for config in configs
     )
