@@ -41,7 +41,8 @@ TAGGED = "hnervpp"  # two segments, variable frame rate, tags and audio
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 GOLDEN = TESTS / "golden"
 SIDE, NUM_FRAMES = 64, 4
-SHAPES = {"hnervpp-head": "hnervpp"}  # a head that upsamples; v1-hnervpp.inr is older than that
+# A head that upsamples, then gates: v1-hnervpp.inr is older than either.
+SHAPES = {"hnervpp-head": "hnervpp", "hnervpp-gates": "hnervpp"}
 SMALL = ("hnerv", "hnervpp", "nerv", "nervpp")  # have a size for 4 kB
 FRAME = 2  # the one stored as a picture
 MAX_BYTES = 20_000

@@ -91,7 +91,8 @@ def test_layers_are_in_the_words_of_the_papers() -> None:
     assert first["modules"][0].startswith("conv 1x1, ")
     assert head["modules"] == ["conv 3x3, 48 -> PixelShuffle 4"]
     width = first["shape"][0]
-    before = f"before: depthwise 3x3, {width} -> GELU -> conv 1x1, {width} -> add"
+    gated = f"depthwise 3x3, {width} | depthwise 3x3, {width} -> multiply"
+    before = f"before: {gated} -> conv 1x1, {width} -> add"
     assert stage["modules"][0] == before
     assert stage["modules"][-1].startswith("skip: conv 1x1, ")
     assert "-> bilinear x" in stage["modules"][-1]

@@ -107,3 +107,8 @@ def test_one_file_has_every_optional_field() -> None:
 def test_one_file_has_a_head_that_upsamples() -> None:
     ((_, fields),) = RECORDS["v1-hnervpp-head.inr"]["header"]["segments"]
     assert fields["head_stride"] > 1
+
+
+def test_one_file_has_gates() -> None:
+    ((_, fields),) = RECORDS["v1-hnervpp-gates.inr"]["header"]["segments"]
+    assert fields["gated_stages"] > 0

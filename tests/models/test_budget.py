@@ -132,6 +132,7 @@ def test_cells_get_larger_and_stages_narrower_until_decoding_is_cheap_enough() -
     assert models.macs_per_frame(bounded) <= 1.2e3 * 720 * 1280
     assert list(bounded.channels) == sorted(bounded.channels, reverse=True)
     assert math.prod(bounded.grid) < math.prod(free.grid)
+    assert free.gated_stages > 0 == bounded.gated_stages
     assert models.count_parameters(bounded).total == pytest.approx(1_216_512, rel=0.02)
 
 
