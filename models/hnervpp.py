@@ -34,7 +34,7 @@ __all__ = ["HNeRVPP", "HNeRVPPConfig"]
 # A stage's width over the one before it: more of it learns more a value and a step, and takes as
 # much longer a step; fits of 10 min are ahead by 0.27 dB over equal widths.
 _GROWTH = 1.2
-_ALL_STAGES = 8
+_ALL_STAGES = 8  # as many as a network may have
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,14 @@ class HNeRVPPConfig(HybridConfig):
         num_widths = len(layout.strides) + 1
         ratio = _GROWTH * sizing.taper
         widths = tuple(max(1, round(base_width * ratio**i)) for i in range(num_widths))
-        fields: dict[str, Any] = {**layout._asdict(), "plain_stages": 0, "min_kernel_size": 3}
-        # Gates are learned soon and cost a tenth of decoding: not where that is bounded.
+        # A gate is one more filter at every pixel of a map: none where decoding is bounded.
         is_bounded = sizing.cell_pixels > 1 or sizing.taper < 1
-        fields["gated_stages"] = 0 if is_bounded else _ALL_STAGES
+        fields: dict[str, Any] = {
+            **layout._asdict(),
+            "plain_stages": 0,
+            "min_kernel_size": 3,
+            "gated_stages": 0 if is_bounded else _ALL_STAGES,
+        }
         return cls(*sizing.clip, channels=widths, **{**fields, **overrides})
 
 
