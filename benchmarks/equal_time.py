@@ -74,6 +74,7 @@ NAMED: dict[str, dict[str, Any]] = {  # each is a set of its own
             "gradient_clip": 0.0,
             "qat_fraction": 0.05,
             "batch_size": 2,
+            "rate_growth": 0.25,
         },
     },
 }
@@ -87,7 +88,8 @@ ABLATION: dict[str, dict[str, Any]] = {
     "no weight decay": {"fit_settings": {"weight_decay": 0.0}},
     "batch of 1": {"fit_settings": {"batch_size": 1, "learning_rate": 7e-3}},
     "learning rate 6e-3": {"fit_settings": {"learning_rate": 6e-3}},
-    "learning rate 16e-3": {"fit_settings": {"learning_rate": 16e-3}},
+    "learning rate 14e-3": {"fit_settings": {"learning_rate": 14e-3}},
+    "learning rate of 2,000 steps": {"fit_settings": {"rate_growth": 0.0}},
     "quantised phase of 25 %": {"fit_settings": {"qat_fraction": 0.25}},
     "no quantised phase": {"fit_settings": {"qat_fraction": 0.0}},
     "fp32": {"precision": "fp32"},
@@ -109,7 +111,12 @@ def sets() -> dict[str, list[str]]:
     measured = {variant["model"] for variant in NAMED.values()}
     return {
         **{name: [name] for name in NAMED},
-        "zoo": [f"{name}/default" for name in models.names() if name not in measured],
+        "zoo": [
+            f"{name}/{recipe}"
+            for name in models.names()
+            if name not in measured
+            for recipe in ("default", "muon")
+        ],
         "ablation": list(ABLATION),
     }
 

@@ -6,7 +6,8 @@ computes any frames, uint8 RGB, in fp32 unless told otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from inrcodec._memory import keep_freed_memory
 from inrcodec.bitstream import unpack_segment
 from inrcodec.errors import BitstreamError, ModelError
 from inrcodec.fitting import fp32_arithmetic
-from inrcodec.models import Network, NetworkConfig, config_from_dict, prepare_for_inference
+from inrcodec.models import Network, NetworkConfig, config_from_dict, halves, prepare_for_inference
 from inrcodec.quantization import QuantizedTensors
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -23,6 +24,8 @@ _MAX_BATCH = 16
 _BATCH_BYTES = 1 << 29
 _BYTES_A_VALUE = 12  # fp32 input, output and scratch of the widest layer
 _CACHED_BYTES = 1 << 22  # of the widest map, on a CPU: larger batches are slower
+_SMALL_MAPS_AT_ONCE = 8  # frames
+_CACHED_VALUES = 1 << 17  # of a frame, rounded at once
 _ROUNDS = 2.0**23  # added to a float, it leaves the nearest integer in the lowest bits
 _WORDS = {2: torch.int16, 4: torch.int32}  # what holds one row of a cell of so many bytes
 
@@ -49,8 +52,12 @@ class SegmentDecoder:
         self.dtype = PRECISIONS[precision]
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.head_stride = prepare_for_inference(self.network, self.dtype)
+        self.halves = halves(self.network)
         self.embeddings = None if embeddings is None else embeddings.to(device)
         self.batch_size = _batch_size(network.config, device, self.dtype)
+        self.at_once = self.batch_size
+        if self.halves is not None:
+            self.at_once = max(self.batch_size, _SMALL_MAPS_AT_ONCE)
         if device.type == "cpu":
             keep_freed_memory()
 
@@ -87,20 +94,54 @@ class SegmentDecoder:
         height, width = self.network.config.height, self.network.config.width
         shape = (len(indices), 3, height, width)
         frames = torch.empty(shape, dtype=torch.uint8, device=self.device)
-        for start in range(0, len(indices), self.batch_size):
-            batch = torch.tensor(indices[start : start + self.batch_size], device=self.device)
-            frames[start : start + len(batch)] = self._decode(batch)[..., :height, :width]
+        done = 0
+        for start in range(0, len(indices), self.at_once):
+            batch = torch.tensor(indices[start : start + self.at_once], device=self.device)
+            for part in self._decode(batch):
+                frames[done : done + len(part)] = part[..., :height, :width]
+                done += len(part)
         return frames
 
-    def _decode(self, indices: Tensor) -> Tensor:
-        """Decode (B,) indices to (B, 3, H', W') uint8."""
+    def _decode(self, indices: Tensor) -> Iterator[Tensor]:
+        """Decode (B,) indices to (b, 3, H', W') uint8, at most `batch_size` frames at a time."""
         embeddings = None if self.embeddings is None else self.embeddings[indices]
+        if self.halves is None:
+            with self._arithmetic():
+                x_hat = self.network.decode(indices, embeddings)
+            yield _shuffle(self._to_bytes(x_hat), self.head_stride)
+            return
+        first, rest = self.halves
+        with self._arithmetic():
+            small_maps = first(indices if embeddings is None else embeddings)
+        for maps in small_maps.split(self.batch_size):
+            with self._arithmetic():
+                x_hat = rest(maps)
+            yield _shuffle(self._to_bytes(x_hat), self.head_stride)
+
+    @contextmanager
+    def _arithmetic(self) -> Iterator[None]:
         low = self.dtype != torch.float32
         with fp32_arithmetic(), torch.autocast(self.device.type, self.dtype, enabled=low):
-            x_hat = self.network.decode(indices, embeddings)
-        x_hat = self.network.squash(x_hat.float())  # (B, 3 * s * s, h, w) in [0, 1]
-        rounded = x_hat.mul_(255).add_(_ROUNDS).view(torch.int32)
-        return _shuffle(rounded.to(torch.uint8), self.head_stride)
+            yield
+
+    def _to_bytes(self, x_hat: Tensor) -> Tensor:
+        """Squash and round the decoder's output (B, C, h, w) of any float dtype to uint8.
+
+        On a CPU a few rows at a time: what lies between stays in the caches.
+        """
+        x_bytes = torch.empty_like(x_hat, dtype=torch.uint8)
+        pieces = [(x_hat, x_bytes)]
+        if self.device.type == "cpu":
+            num_rows = max(1, _CACHED_VALUES // (x_hat.shape[1] * x_hat.shape[3]))
+            pieces = [
+                piece
+                for pair in zip(x_hat, x_bytes, strict=True)  # frames (C, h, w)
+                for piece in zip(*(frame.split(num_rows, 1) for frame in pair), strict=True)
+            ]
+        for values, rounded in pieces:
+            squashed = self.network.squash(values.float())  # in [0, 1]
+            rounded.copy_(squashed.mul_(255).add_(_ROUNDS).view(torch.int32))
+        return x_bytes
 
 
 def tensor_layout(config: NetworkConfig) -> tuple[list[str], list[int], list[int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._inference import prepare_for_inference
+from ._inference import halves, prepare_for_inference
 from ._network import (
     Network,
     NetworkConfig,
@@ -50,6 +50,7 @@ __all__ = [
     "count_parameters",
     "entry",
     "for_budget",
+    "halves",
     "macs_per_frame",
     "names",
     "prepare_for_inference",

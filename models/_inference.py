@@ -23,7 +23,7 @@ from ._blocks import (
 from ._network import Network
 from ._separable import SeparableResidual, SeparableStage
 
-__all__ = ["prepare_for_inference"]
+__all__ = ["halves", "prepare_for_inference"]
 
 _FUSED_ACTIVATIONS = {nn.Identity: ("none", ""), nn.GELU: ("gelu", "none"), nn.SiLU: ("swish", "")}
 """What oneDNN calls them, with the algorithm."""
@@ -53,6 +53,23 @@ def prepare_for_inference(network: Network, dtype: torch.dtype) -> int:
     return stride
 
 
+def halves(network: Network) -> tuple[nn.Sequential, nn.Sequential] | None:
+    """Return stem and stages of small maps, and the stages and head after them.
+
+    The first half takes what drives the decoder, frame indices (B,) or embeddings (B, C, h, w), and
+    is faster for many frames at once: its maps have few cells, and its weights are most. None for
+    networks that cannot be cut like that.
+    """
+    decoder = network.decoder
+    if type(network).decode is not Network.decode or type(decoder) is not StagedDecoder:
+        return None
+    num_small = _num_small_stages(network)
+    if num_small in (None, 0, len(decoder.stages)):
+        return None
+    first, rest = decoder.stages[:num_small], decoder.stages[num_small:]
+    return nn.Sequential(decoder.stem, *first), nn.Sequential(*rest, decoder.head)
+
+
 def _split_head(decoder: nn.Module) -> int:
     head = getattr(decoder, "head", None)
     if not isinstance(head, PixelShuffleHead):
@@ -76,17 +93,25 @@ def _fuses(network: nn.Module, dtype: torch.dtype) -> bool:
 
 
 def _small_parts(network: Network) -> list[nn.Module]:
-    """Return the stem, and the stages whose cells are `_SMALL_MAP` pixels a side or more."""
+    """Return the stem, and the stages of small maps."""
+    num_small = _num_small_stages(network)
+    if num_small is None:
+        return []
+    decoder = network.decoder
+    assert isinstance(decoder, StagedDecoder)  # it has been looked at
+    return [decoder.stem, *decoder.stages[:num_small]]
+
+
+def _num_small_stages(network: Network) -> int | None:
+    """How many stages have cells of `_SMALL_MAP` pixels a side or more; None if that is unclear."""
     decoder, strides = network.decoder, network.config.strides
     if not isinstance(decoder, StagedDecoder) or len(decoder.stages) != len(strides):
-        return []
-    parts = [decoder.stem]
-    pixels = network.config.upsampling
-    for stage, stride in zip(decoder.stages, strides, strict=True):
+        return None
+    pixels, count = network.config.upsampling, 0
+    for stride in strides:
         pixels //= stride
-        if pixels >= _SMALL_MAP:
-            parts.append(stage)
-    return parts
+        count += pixels >= _SMALL_MAP
+    return count
 
 
 def _fuse(module: nn.Module) -> None:

@@ -1,6 +1,7 @@
-"""What a fit would decode to if it ended now: its PSNR through the quantiser, in 8 bits.
+"""What a fit would decode to if it ended now: its PSNR through the quantiser.
 
-In: a network, its quantiser, and the frames. Out: the mean over frames that the decoder would have.
+In: a network, its quantiser, and frames. Out: the mean over frames that the decoder would have, or
+what the rounding takes.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from inrcodec.fitting._losses import psnr_of_mse
 from inrcodec.fitting._precision import fp32_arithmetic
 from inrcodec.fitting._qat import Quantizer
 from inrcodec.metrics import psnr_db
@@ -40,3 +42,29 @@ def coded_psnr_db(
             decoded = torch.round(x_hat.float() * 255).clamp(0, 255).to(torch.uint8)
             psnrs.append(psnr_db(decoded, frames[i : i + 1].to(device)))
     return float(torch.cat(psnrs).mean())
+
+
+@torch.no_grad()
+def rounding_loss_db(
+    network: Network, quantizer: Quantizer, batch: Tensor, indices: Tensor
+) -> float:
+    """Return by how much the mean RGB PSNR of some frames falls when all is rounded at once.
+
+    Args:
+        network: on its device, with its encoder.
+        quantizer: with the steps to come.
+        batch: `(B, 3, H, W)` float32 in [0, 1].
+        indices: `(B,)` which frames those are.
+    """
+    indices = indices.to(batch.device)
+    embeddings = None if network.encoder is None else network.embed(batch, indices).float()
+    exact = network(indices, embeddings)
+    if embeddings is not None:
+        embeddings = quantizer.embeddings(embeddings)
+    weights = quantizer.decoder_weights(network)
+    rounded = functional_call(network, weights, (indices, embeddings))
+    exact_db, rounded_db = (
+        psnr_of_mse(torch.mean((x_hat.float() - batch) ** 2, dim=(1, 2, 3))).mean()
+        for x_hat in (exact, rounded)
+    )
+    return float(exact_db - rounded_db)

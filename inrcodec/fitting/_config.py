@@ -34,6 +34,9 @@ class FitConfig:
     # Part of a weight that a step of rate 1 takes away: of all by adamw, of its matrices by muon.
     weight_decay: float = 0.0
     learning_rate: float = 4e-3  # at its peak; why this one: benchmarks/notes/default-recipe.md
+    rate_growth: float = (
+        0.0  # power of the steps, beyond 2,000 of them, by which the peak is higher
+    )
     schedule: str = "cosine"  # of the learning rate after the warm-up: a name in SCHEDULES
     decay: float = _DECAY  # wsd alone: last fraction of the budget, in which the rate falls
     warmup: float = 0.05  # fraction of the budget in which the learning rate rises
@@ -82,6 +85,7 @@ class FitConfig:
         good = len(self.betas) == count and all(0 <= beta < 1 for beta in self.betas)
         _check(good, "betas", self.betas, f"{count} numbers from 0 to under 1 for {self.optimizer}")
         _check(self.learning_rate > 0, "learning_rate", self.learning_rate, "> 0")
+        _check(0 <= self.rate_growth <= 1, "rate_growth", self.rate_growth, "0 to 1")
         _check(self.gradient_clip >= 0, "gradient_clip", self.gradient_clip, ">= 0")
         _check(self.weight_decay >= 0, "weight_decay", self.weight_decay, ">= 0")
         used = self.optimizer in _DECAYING or self.weight_decay == 0

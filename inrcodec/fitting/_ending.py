@@ -16,10 +16,11 @@ from torch import Tensor
 from inrcodec.fitting._clock import Clock
 from inrcodec.fitting._config import FitConfig
 from inrcodec.fitting._curve import Curve
-from inrcodec.fitting._forecast import Forecast, forecast
+from inrcodec.fitting._forecast import Forecast, Rounding, forecast
 from inrcodec.fitting._stopping import (
     CODED_MARGIN_DB,
     REST,
+    is_perfect,
     least_plateau_db,
     on_plateau,
     surely_passed,
@@ -27,8 +28,10 @@ from inrcodec.fitting._stopping import (
 
 _log = logging.getLogger(__name__)
 
-# A plateau counts while the learning rate is at least so much of its peak.
-_HIGH_RATE = 0.5
+# A plateau counts while the learning rate is between these parts of its peak. Near the peak a long
+# fit is level too, since its steps are too long to settle: the falling rate gives it decibels yet.
+# Once the rate is low, every fit is level.
+_HIGH_RATE, _LOW_RATE = 0.75, 0.5
 
 
 class Ending:
@@ -54,6 +57,8 @@ class Ending:
         self.stopped = "budget"
         self._least: float | None = None
         self._is_forecastable = config.schedule == "cosine" and not config.ema
+        self.rounding = Rounding()
+        self.quantized_from: int | None = None  # the first step through the quantiser
         self._in_steps = config.epochs is not None
         self.clock = Clock(config.seconds or (config.epochs or 1) * steps_per_epoch)
 
@@ -71,8 +76,8 @@ class Ending:
         if self.goal_db is not None:
             if surely_passed(points, self.goal_db):
                 self._end("goal", REST * used, used=used)
-        elif (
-            rate_factor >= _HIGH_RATE
+        elif is_perfect(points) or (
+            _LOW_RATE <= rate_factor <= _HIGH_RATE
             and on_plateau(points)
             and points[-1].psnr_db >= self._least_db(frames)
         ):
@@ -88,6 +93,14 @@ class Ending:
         self._end("goal", 0.0, used=used)
         return True
 
+    def wants_rounding(self, progress: float) -> bool:
+        """Whether it is time to measure what rounding at once would take, for the forecast."""
+        return self._is_forecastable and self.rounding.is_due(progress, self.curve.points)
+
+    def rounding_measured(self, loss_db: float, *, progress: float) -> None:
+        """Take the mean PSNR in dB that rounding at once would take from the fit as it is."""
+        self.rounding.measured(loss_db, progress=progress, at_db=self.curve.points[-1].psnr_db)
+
     def forecast(self, *, used: float) -> Forecast | None:
         """Return what the fit will reach, once there is enough to see.
 
@@ -95,17 +108,30 @@ class Ending:
         """
         if not self._is_forecastable:
             return None
-        return forecast(self.curve.points, used_share=used / self.clock.end)
+        return forecast(
+            self.curve.points,
+            used_share=used / self.clock.end,
+            noise=self.rounding.noise,
+            quantized_from=self.quantized_from,
+        )
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint needs."""
         clock, curve = self.clock.state(), self.curve.state()
-        return {"clock": clock, "curve": curve, "stopped": self.stopped}
+        return {
+            "clock": clock,
+            "curve": curve,
+            "rounding": vars(self.rounding),
+            "quantized_from": self.quantized_from,
+            "stopped": self.stopped,
+        }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from `state()`."""
         self.clock.load_state(state["clock"])
         self.curve.load_state(state["curve"])
+        self.rounding = Rounding(**state["rounding"])
+        self.quantized_from = state["quantized_from"]
         self.stopped = state["stopped"]
 
     def _least_db(self, frames: Tensor) -> float:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,17 +20,23 @@ from torch.func import functional_call
 from inrcodec._memory import keep_freed_memory
 from inrcodec.errors import InrcodecError
 from inrcodec.fitting._averaging import WeightAverage
-from inrcodec.fitting._coded_quality import coded_psnr_db
+from inrcodec.fitting._batches import embed_all, frame_batch, place_frames
+from inrcodec.fitting._coded_quality import coded_psnr_db, rounding_loss_db
 from inrcodec.fitting._config import FitConfig
 from inrcodec.fitting._ending import Ending
-from inrcodec.fitting._forecast import Forecast
 from inrcodec.fitting._interrupt import InterruptFlag
 from inrcodec.fitting._losses import LOSSES, psnr_of_mse
 from inrcodec.fitting._optimizers import build_optimizers
 from inrcodec.fitting._order import FrameOrder
 from inrcodec.fitting._precision import resolve_precision
+from inrcodec.fitting._progress import FitProgress, FitResult
 from inrcodec.fitting._qat import CodedBytes, Quantizer, stored_tensors
-from inrcodec.fitting._schedules import learning_rate_factor
+from inrcodec.fitting._schedules import (
+    STEPS_ARE_KNOWN,
+    expected_steps,
+    grown_rate,
+    learning_rate_factor,
+)
 from inrcodec.fitting._squared_error import LOSSES_OF_MSE, PackedError
 from inrcodec.models import Network
 
@@ -41,33 +46,6 @@ _MSE_DECAY = 0.98
 # How often, within its phase, the quantiser's step is adapted to the weights' drift.
 _RATE_UPDATES = 8
 _SENSITIVITY_FRAMES = 4
-_FRAMES_ON_DEVICE_BYTES = 8 << 30
-
-
-@dataclass(frozen=True)
-class FitProgress:
-    """How far a fit is."""
-
-    progress: float  # used part of the budget, 0 to 1
-    steps: int
-    frames_seen: int
-    psnr_db: float  # of recent batches, as fitted
-    quantized: bool  # whether those went through the quantiser
-    seconds: float  # of the fit, those before a resume included
-    forecast: Forecast | None = None  # of the PSNR at the end, once there is enough to see
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """What a fit leaves."""
-
-    tensors: list[NDArray[np.float32]]  # flat: the decoder's parameters, then the embeddings
-    step_codes: list[int]  # one a tensor
-    global_step: float  # the one that the last steps went through
-    steps: int
-    seconds: float
-    stopped: str = "budget"  # or what ended it earlier: "goal" or "plateau"
-    used_share: float = 1.0  # of the budget
 
 
 def fit(
@@ -117,6 +95,7 @@ def fit(
     while (progress := run.progress()) < 1:
         if run.meet_rate(progress) and run.reaches_goal():
             break
+        run.measure_rounding(progress)
         run.set_learning_rate(progress)
         if run.step():
             run.end_early_if_done(progress)
@@ -153,7 +132,7 @@ class _Fit:
         self.coded_bytes = coded_bytes
         self.device = device
         self.network = network.to(device).to(memory_format=torch.channels_last).train()
-        self.frames = _place(frames, device)
+        self.frames = place_frames(frames, device)
         network.calibrate(self.frames)
         self.order = FrameOrder(len(frames), config.batch_size, config.seed)
         if device.type == "cpu":
@@ -166,6 +145,7 @@ class _Fit:
         self.average = WeightAverage(network, fraction=config.ema) if config.ema else None
         self.quantizer = Quantizer()
         self.steps = 0
+        self.expected_steps = 0.0  # of the whole fit, on which the learning rate's peak depends
         self.rate_updates = 0
         self.mse = torch.zeros((), device=device)
         self.ending = Ending(
@@ -193,14 +173,27 @@ class _Fit:
         if phase == 0 or progress < due or self.rate_updates == _RATE_UPDATES:
             return False
         if self.rate_updates == 0:
-            self._allocate()
+            self._allocate(self.quantizer)
+            self.ending.quantized_from = self.steps
         if self.rate_updates == 0 or not self.network.encodes_frames:
             self.embeddings = embed_all(self.network, self.frames)
         # Coding takes as long as tens of steps: at both ends of the phase it is worth them.
         measured = self.rate_updates in (0, _RATE_UPDATES - 1)
-        self._meet(stored_tensors(self.network, self.embeddings), measured=measured)
+        tensors = stored_tensors(self.network, self.embeddings)
+        self._meet(self.quantizer, tensors, measured=measured)
         self.rate_updates += 1
         return True
+
+    def measure_rounding(self, progress: float) -> None:
+        """A few times before the quantised phase, see what rounding at once would take."""
+        if self.quantizer.ready or not self.ending.wants_rounding(progress):
+            return
+        batch, indices = self._some_frames(_SENSITIVITY_FRAMES)
+        quantizer = Quantizer()
+        self._allocate(quantizer, num_projections=1)
+        self._meet(quantizer, self._stored_tensors(), measured=False)
+        loss_db = rounding_loss_db(self.network, quantizer, batch, indices)
+        self.ending.rounding_measured(loss_db, progress=progress)
 
     def reaches_goal(self) -> bool:
         """Whether the file would reach the goal now, the rate being met: then the fit is over."""
@@ -217,11 +210,17 @@ class _Fit:
             self.ending.consider(self.frames, rate_factor=factor, used=self._used())
 
     def set_learning_rate(self, progress: float) -> None:
-        """Follow the schedule."""
+        """Follow the schedule up to a peak that depends on how many steps the budget allows."""
+        config = self.config
+        if config.epochs is not None:
+            self.expected_steps = config.epochs * self.order.steps_per_epoch
+        elif progress < STEPS_ARE_KNOWN or not self.expected_steps:
+            self.expected_steps = expected_steps(self.steps, progress)
+        peak = grown_rate(config.learning_rate, config.rate_growth, self.expected_steps)
         factor = self._rate_factor(progress)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = self.config.learning_rate * factor
+                group["lr"] = peak * factor
 
     def step(self) -> bool:
         """Forward, backward, and a step of the optimiser on the next batch.
@@ -276,18 +275,25 @@ class _Fit:
         seen = self.order.frames_seen(self.steps)
         end = self.ending.forecast(used=self._used())
         return FitProgress(
-            progress, self.steps, seen, psnr_db, self.quantizer.ready, self.seconds(), end
+            progress,
+            self.steps,
+            seen,
+            psnr_db,
+            self.quantizer.ready,
+            self.seconds(),
+            end,
+            self.ending.curve.points,
+            self.ending.rounding.noise,
         )
 
     def result(self) -> FitResult:
         """Return what the file will store; what was not fitted through the quantiser meets it."""
         if self.average is not None:
             self.network.load_state_dict(self.average.module.state_dict())
-        tensors = stored_tensors(self.network, embed_all(self.network, self.frames))
-        if not self.quantizer.ready:
-            self._allocate()
-            self._meet(tensors, measured=True)
-        quantizer = self.quantizer
+        tensors, quantizer = self._stored_tensors(), self.quantizer
+        if not quantizer.ready:
+            self._allocate(quantizer)
+            self._meet(quantizer, tensors, measured=True)
         return FitResult(
             tensors,
             quantizer.step_codes,
@@ -309,6 +315,7 @@ class _Fit:
             "mse": self.mse,
             "ending": self.ending.state(),
             "steps": self.steps,
+            "expected_steps": self.expected_steps,
             "rate_updates": self.rate_updates,
             "seconds": self.seconds(),
         }
@@ -326,6 +333,7 @@ class _Fit:
         self.mse = state["mse"].to(self.device)
         self.ending.load_state(state["ending"])
         self.steps, self.rate_updates = state["steps"], state["rate_updates"]
+        self.expected_steps = state["expected_steps"]
         self.started = time.perf_counter() - state["seconds"]
 
     def _used(self) -> float:
@@ -354,11 +362,16 @@ class _Fit:
             loss = loss + self.config.auxiliary_weight * compare(rendition, x)
         return loss, torch.mean((x_hat.detach().float() - x) ** 2, dim=(1, 2, 3))
 
-    def _meet(self, tensors: list[NDArray[np.float32]], *, measured: bool) -> None:
+    def _stored_tensors(self) -> list[NDArray[np.float32]]:
+        return stored_tensors(self.network, embed_all(self.network, self.frames))
+
+    def _meet(
+        self, quantizer: Quantizer, tensors: list[NDArray[np.float32]], *, measured: bool
+    ) -> None:
         num_weights = sum(1 for _ in self.network.decoder.parameters())
         num_channels = len(tensors) - num_weights
         frames_of = [1] * num_weights + [len(self.frames)] * num_channels
-        self.quantizer.meet(
+        quantizer.meet(
             tensors,
             self.num_bytes,
             frames_of=frames_of,
@@ -370,37 +383,13 @@ class _Fit:
         indices = torch.linspace(0, len(self.frames) - 1, min(count, len(self.frames))).long()
         return frame_batch(self.frames, indices, self.device), indices
 
-    def _allocate(self) -> None:
+    def _allocate(self, quantizer: Quantizer, *, num_projections: int = 4) -> None:
         batch, indices = self._some_frames(_SENSITIVITY_FRAMES)
-        self.quantizer.allocate(
-            self.network, batch, indices, num_frames=len(self.frames), seed=self.config.seed
+        quantizer.allocate(
+            self.network,
+            batch,
+            indices,
+            num_frames=len(self.frames),
+            seed=self.config.seed,
+            num_projections=num_projections,
         )
-
-
-def frame_batch(frames: Tensor, indices: Tensor, device: torch.device) -> Tensor:
-    """Return the frames at `indices` as `(B, 3, H, W)` float32 in [0, 1] on `device`."""
-    batch = frames[indices.to(frames.device)].to(device, non_blocking=True)
-    return (batch.float() / 255).contiguous(memory_format=torch.channels_last)
-
-
-@torch.no_grad()
-def embed_all(network: Network, frames: Tensor) -> Tensor | None:
-    """Return the embeddings of all frames, `(N, C, h, w)` float32, or None if it has none."""
-    if network.encoder is None:
-        return None
-    device = next(network.parameters()).device
-    if not network.encodes_frames:
-        return network.embed(None, torch.arange(len(frames), device=device)).float()
-    parts = []
-    for i in range(len(frames)):
-        index = torch.tensor([i])
-        batch = frame_batch(frames, index, device)
-        parts.append(network.embed(batch, index.to(device)).float())
-    return torch.cat(parts)
-
-
-def _place(frames: Tensor, device: torch.device) -> Tensor:
-    """Keep the whole segment on the device when it is small enough for that."""
-    if device.type == "cuda" and frames.numel() <= _FRAMES_ON_DEVICE_BYTES:
-        return frames.to(device)
-    return frames

@@ -52,7 +52,14 @@ class Quantizer:
         return bool(self.steps)
 
     def allocate(
-        self, network: Network, frames: Tensor, indices: Tensor, *, num_frames: int, seed: int
+        self,
+        network: Network,
+        frames: Tensor,
+        indices: Tensor,
+        *,
+        num_frames: int,
+        seed: int,
+        num_projections: int = 4,
     ) -> None:
         """Choose the step codes by the sensitivity of some of the `num_frames` frames.
 
@@ -62,6 +69,7 @@ class Quantizer:
             indices: `(B,)` which frames those are.
             num_frames: of the segment.
             seed: of the random projections.
+            num_projections: how many; each costs a step, and the more, the surer the choice.
         """
         parameters = list(network.decoder.parameters())
         channels: list[Tensor] = []  # each (B, h, w)
@@ -73,6 +81,7 @@ class Quantizer:
             lambda: network(indices, torch.stack(channels, 1) if channels else None),
             [*parameters, *channels],
             generator=torch.Generator().manual_seed(seed),
+            num_projections=num_projections,
         )
         # A weight disturbs every frame, an embedding the one it belongs to.
         shares = [1 / len(frames)] * len(parameters) + [1 / num_frames] * len(channels)

@@ -33,7 +33,8 @@ _OUR_SETTINGS: dict[str, dict[str, Any]] = {
     "hnervpp": {
         **_MUON,
         "batch_size": 2,
-        "learning_rate": 1e-2,
+        "learning_rate": 9e-3,
+        "rate_growth": 0.25,
         "loss": "log_l2",
         "gradient_clip": 0.0,
         "qat_fraction": 0.05,

@@ -38,17 +38,20 @@ def surely_passed(points: Sequence[CurvePoint], goal_db: float) -> bool:
     return bool(points) and points[-1].psnr_db >= goal_db + GOAL_MARGIN_DB
 
 
+def is_perfect(points: Sequence[CurvePoint]) -> bool:
+    """Whether nothing is left to gain: above 50 dB for some points."""
+    last = points[-_LEAST_POINTS:]
+    return len(last) == _LEAST_POINTS and all(p.psnr_db >= _PERFECT_DB for p in last)
+
+
 def on_plateau(points: Sequence[CurvePoint]) -> bool:
-    """Whether the last doubling of the work gained less than 0.1 dB, or nothing is left to gain.
+    """Whether the last doubling of the work gained less than 0.1 dB.
 
     Compares the best point of the second half of the steps so far with the best of the quarter
-    before: an ordinary fit gains about 1 dB there, against noise of a few tenths. What is above
-    50 dB for some points is taken for perfect.
+    before: an ordinary fit gains about 1 dB there, against noise of a few tenths.
     """
-    if len(points) < _LEAST_POINTS:
+    if not points:
         return False
-    if all(p.psnr_db >= _PERFECT_DB for p in points[-_LEAST_POINTS:]):
-        return True
     steps = points[-1].steps
     late = [p.psnr_db for p in points if p.steps > steps / 2]
     early = [p.psnr_db for p in points if steps / 4 < p.steps <= steps / 2]

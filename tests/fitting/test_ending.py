@@ -11,7 +11,8 @@ import torch
 from inrcodec._segment_codec import SegmentDecoder
 from inrcodec.fitting import FitConfig, FitResult, InterruptFlag, fit
 from inrcodec.fitting._curve import Curve, CurvePoint
-from inrcodec.fitting._stopping import least_plateau_db, on_plateau, surely_passed
+from inrcodec.fitting._ending import Ending
+from inrcodec.fitting._stopping import is_perfect, least_plateau_db, on_plateau, surely_passed
 from inrcodec.metrics import psnr_db
 from inrcodec.models import Network, build, for_budget
 from inrcodec.quantization import QuantizedTensors, admissible_step_codes, quantize, step_size
@@ -71,8 +72,29 @@ def test_a_curve_that_stays_level_is_one_after_a_doubling() -> None:
     assert seen_at(rise + [30 + n for n in noise])
 
 
-def test_what_is_nearly_perfect_is_one_at_once() -> None:
-    assert seen_at([30.0, 45.0, 49.0, 51.0, 53.0, 54.0, 56.0, 58.0])[0] == 7
+def test_what_is_nearly_perfect_is_seen_at_once() -> None:
+    curve = [30.0, 45.0, 49.0, 51.0, 53.0, 54.0, 56.0, 58.0]
+    assert [n for n in range(9) if is_perfect(points(curve[:n]))] == [7, 8]
+
+
+@pytest.mark.parametrize(
+    ("rate_factor", "db", "stopped"),
+    [
+        (1.0, 30.0, "budget"),  # level because its steps are long: the falling rate gains more
+        (0.8, 30.0, "budget"),
+        (0.6, 30.0, "plateau"),
+        (0.4, 30.0, "budget"),  # level because its steps are short
+        (1.0, 55.0, "plateau"),
+    ],
+)
+def test_a_level_curve_ends_a_fit_while_the_rate_falls(
+    rate_factor: float, db: float, stopped: str
+) -> None:
+    config = FitConfig(epochs=1000)
+    ending = Ending(config, goal_db=None, steps_per_epoch=STEPS, device=CPU)
+    ending.curve.points = points([db] * 40)
+    ending.consider(clip(), rate_factor=rate_factor, used=40 * STEPS)
+    assert ending.stopped == stopped
 
 
 def test_a_fit_that_fell_back_is_unstable_not_done() -> None:

@@ -190,6 +190,33 @@ def test_wsd_rises_stays_and_falls_linearly() -> None:
     assert rates == pytest.approx([0.2, 0.6, 1.0, 1.0, 1.0, 0.7, 0.4, 0.1])
 
 
+def peak_rate(run: _Fit, progress: float) -> float:
+    """Peak of the learning rate that a fit follows at this progress."""
+    run.set_learning_rate(progress)
+    return float(run.optimizers[0].param_groups[0]["lr"] / run._rate_factor(progress))
+
+
+def test_longer_fits_have_a_higher_rate() -> None:
+    peaks = []
+    for epochs in (50, 500, 8000):  # of 4 steps
+        config = FitConfig(epochs=epochs, learning_rate=1e-3, rate_growth=0.5)
+        peaks.append(peak_rate(_Fit(clip(), network(), config, num_bytes=9000, device=CPU), 0.3))
+    assert peaks == pytest.approx([1e-3, 1e-3, 4e-3])
+
+
+def test_in_a_budget_of_seconds_the_rate_follows_the_steps_of_its_beginning() -> None:
+    config = FitConfig(seconds=100.0, learning_rate=1e-3, rate_growth=0.5)
+    run = _Fit(clip(), network(), config, num_bytes=9000, device=CPU)
+    assert peak_rate(run, 0.0) == pytest.approx(1e-3)
+    run.steps = 320
+    assert peak_rate(run, 0.04) == pytest.approx(2e-3)  # 8,000 steps in all
+    run.steps = 400
+    assert peak_rate(run, 0.5) == pytest.approx(2e-3)  # the fit is slower now; the rate stays
+    resumed = _Fit(clip(), network(), config, num_bytes=9000, device=CPU)
+    resumed.load_state(run.state())
+    assert peak_rate(resumed, 0.5) == pytest.approx(2e-3)
+
+
 def test_wsd_may_fall_from_the_warm_up_on() -> None:
     def factor(progress: float) -> float:
         return learning_rate_factor(
@@ -235,6 +262,7 @@ def test_frame_order_visits_every_frame_once_an_epoch() -> None:
         ({"seconds": 0.0}, "seconds is 0.0, must be > 0"),
         ({"epochs": 1, "batch_size": 0}, "batch_size is 0"),
         ({"epochs": 1, "learning_rate": 0.0}, "learning_rate is 0.0"),
+        ({"epochs": 1, "rate_growth": -0.5}, "rate_growth is -0.5"),
         ({"epochs": 1, "final_factor": 2.0}, "final_factor is 2.0, must be 0 to 1"),
         ({"epochs": 1, "warmup": 1.0}, "warmup is 1.0"),
         ({"epochs": 1, "qat_fraction": 1.5}, "qat_fraction is 1.5"),

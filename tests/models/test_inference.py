@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from inrcodec import models
-from inrcodec.models import HNeRVPPConfig, Network, prepare_for_inference
+from inrcodec.models import HNeRVPPConfig, Network, halves, prepare_for_inference
 from inrcodec.models._network import traced_macs
 
 SIZES = {
@@ -82,3 +82,24 @@ def _assert_same(network: Network) -> None:
     expected = network.decode(indices, embeddings)
     found = F.pixel_shuffle(prepared.decode(indices, embeddings), stride)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    if (cut := halves(prepared)) is not None:
+        first, rest = cut
+        maps = first(indices if embeddings is None else embeddings)
+        found = torch.cat([F.pixel_shuffle(rest(one), stride) for one in maps.split(1)])
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_decoder_is_cut_between_small_maps_and_large_ones() -> None:
+    config = models.for_budget("hnervpp", 1_000_000, height=720, width=1280, num_frames=132)
+    network = config.build(with_encoder=False)
+    prepare_for_inference(network, torch.float32)
+    cut = halves(network)
+    assert cut is not None
+    maps = cut[0](torch.zeros(1, *config.embedding_shape))
+    pixels = config.padded_size[0] // maps.shape[2]
+    assert pixels >= 8
+    assert pixels // config.strides[len(cut[0]) - 1] < 8
+    assert (
+        halves(models.for_budget("hinerv", 100_000, height=64, width=64, num_frames=4).build())
+        is None
+    )
