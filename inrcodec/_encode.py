@@ -324,6 +324,7 @@ def _search(
             size,
             name=str(round_index),
             seconds=share,
+            num_rounds=1 if seconds is None else MAX_ROUNDS,
             goal_db=goal_db,
             session=session,
             bars=bars,

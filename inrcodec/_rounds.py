@@ -36,7 +36,7 @@ from inrcodec.fitting import (
     hold_interrupts,
 )
 from inrcodec.metrics import mean_ms_ssim
-from inrcodec.models import NetworkConfig, build, count_parameters
+from inrcodec.models import NetworkConfig, build, count_parameters, macs_per_frame
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +45,12 @@ _HEADER_BYTES = 250  # before it is known
 _CODE_SECONDS_A_PARAMETER = 5e-6
 _CODE_SECONDS = 1.5
 _RESERVE_FACTOR = 1.4
+# A fit that visits every frame less often takes a shape whose steps cost less; how often it will is
+# guessed from multiply-accumulates of the decoder a second of fit, of a CPU's core or of a GPU, and
+# from what a visit takes besides.
+_FEWEST_VISITS = 25
+_MACS_A_CORE_SECOND, _MACS_A_GPU_SECOND = 1.15e10, 1e12
+_SECONDS_A_VISIT = 0.003
 SCORED_AT_ONCE = 2
 """Frames: more of them leave the caches, and take longer each."""
 
@@ -122,6 +128,7 @@ def encode_round(
     *,
     name: str,
     seconds: float | None,
+    num_rounds: int = 1,
     goal_db: float | None = None,
     session: Session,
     bars: ProgressBars,
@@ -133,6 +140,7 @@ def encode_round(
         num_bytes: what the file may take, audio excluded.
         name: of the round, unique in the session.
         seconds: until the round must be over, counted from the session's start; None for epochs.
+        num_rounds: among which the job's seconds are shared.
         goal_db: mean RGB PSNR at which a segment's fit ends before its budget.
         session: holds what an earlier, interrupted call has done.
         bars: shows progress.
@@ -144,7 +152,8 @@ def encode_round(
     spans = list(split_segments(len(job.source.frames), job.segment_frames))
     share = (num_bytes - _HEADER_BYTES) / len(job.source.frames)
     configs = [
-        _configure(job, int(share * (b - a)), frames=job.source.frames[a:b]) for a, b in spans
+        _configure(job, int(share * (b - a)), frames=job.source.frames[a:b], num_rounds=num_rounds)
+        for a, b in spans
     ]
     header = _header(job, configs)
     left = num_bytes - _fixed_bytes(header)
@@ -170,18 +179,38 @@ def encode_round(
     return encoded.recode(num_bytes)
 
 
-def _configure(job: EncodeJob, num_bytes: int, *, frames: Tensor) -> NetworkConfig:
-    config = size_network(
-        job.model,
-        num_bytes,
-        frames=frames,
-        bits_per_parameter=job.bits_per_parameter,
-        max_kmac_per_pixel=job.max_kmac_per_pixel,
-        **job.model_settings,
-    )
+def _configure(job: EncodeJob, num_bytes: int, *, frames: Tensor, num_rounds: int) -> NetworkConfig:
+    def sized(*, quick: bool) -> NetworkConfig:
+        return size_network(
+            job.model,
+            num_bytes,
+            frames=frames,
+            bits_per_parameter=job.bits_per_parameter,
+            max_kmac_per_pixel=job.max_kmac_per_pixel,
+            quick=quick,
+            **job.model_settings,
+        )
+
+    config, quick = sized(quick=False), sized(quick=True)
+    if config != quick and _expected_visits(job, config) / num_rounds < _FEWEST_VISITS:
+        config = quick
     if job.fresh:
         config = choose_encoding(config, frames, seed=job.fit.seed, device=job.device)
     return config
+
+
+def _expected_visits(job: EncodeJob, config: NetworkConfig) -> float:
+    """How often a fit of the whole budget will visit every frame, nearly.
+
+    The same in every call, so that a resumed encode has the same network.
+    """
+    if job.fit.seconds is None:
+        return float(job.fit.epochs or 0)
+    speed = _MACS_A_GPU_SECOND
+    if job.device.type == "cpu":
+        speed = _MACS_A_CORE_SECOND * torch.get_num_threads()
+    seconds_a_visit = macs_per_frame(config) / speed + _SECONDS_A_VISIT
+    return job.fit.seconds / (seconds_a_visit * len(job.source.frames))
 
 
 def _fit(

@@ -74,13 +74,15 @@ def size_network(
     frames: Tensor,
     bits_per_parameter: float = BITS_PER_PARAMETER,
     max_kmac_per_pixel: float | None = None,
+    quick: bool = False,
     **settings: Any,
 ) -> NetworkConfig:
     """Return a network for `frames` that `num_bytes` can hold at `bits_per_parameter` a weight.
 
     Embeddings change little from frame to frame, and are expected to take 0.4 of that a value.
-    Decoding takes at most `max_kmac_per_pixel` where a shape is so cheap. `settings` override what
-    the network's sizing rule chooses.
+    Decoding takes at most `max_kmac_per_pixel` where a shape is so cheap; `quick` asks for a shape
+    that suits a fit of few visits of a frame. `settings` override what the network's sizing rule
+    chooses.
 
     Raises:
         ModelError: one of the settings is out of its range.
@@ -104,6 +106,7 @@ def size_network(
             width=width,
             num_frames=num_frames,
             max_kmac_per_pixel=max_kmac_per_pixel,
+            quick=quick,
             **settings,
         )
         side_bytes = _SIDE_BYTES + _SIDE_BYTES_A_TENSOR * len(tensor_layout(config)[0])

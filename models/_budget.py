@@ -27,9 +27,9 @@ _MAX_STEPS = 64
 _FAR = 4  # channels; the smallest networks have no size nearer
 _MORE_STARTS = 3  # base widths around the best, for those that still have none
 _COARSEST = 16.0
-# (cell_pixels, taper) of a `Sizing`, each cheaper to decode than the one before.
+# (cell_pixels, taper) of a quick `Sizing`, each cheaper to decode than the one before.
 _CHEAPER = (
-    *((cell_pixels, 1.0) for cell_pixels in (2.0, 4.0, 8.0, _COARSEST)),
+    *((cell_pixels, 1.0) for cell_pixels in (1.0, 2.0, 4.0, 8.0, _COARSEST)),
     *((_COARSEST, 0.93**i) for i in range(1, 13)),
 )
 _ANY = 2**62  # parameters
@@ -45,27 +45,30 @@ def fit_to_budget(
     width: int,
     num_frames: int,
     max_kmac_per_pixel: float | None = None,
+    quick: bool = False,
     **overrides: Any,
 ) -> ConfigT:
     """Find the configuration whose stored values come within 2 % of `num_params`.
 
     Args:
         max_kmac_per_pixel: thousands of multiply-accumulates a pixel that decoding may take. Until
-            it does the embeddings' grid gets coarser, then stages near the output narrower, in
-            networks whose rule has them; where no shape is so cheap, the cheapest is taken.
+            it does the head upsamples by more, then the embeddings' grid gets coarser, then stages
+            near the output narrower, in networks whose rule has them; where no shape is so cheap,
+            the cheapest is taken.
+        quick: whether the head upsamples by more in any case, since the fit will be short.
 
     Raises: ModelError for a size that the network cannot have, or an unknown override.
     """
     check_range("num_params", num_params, 1, 2**40)
     _check_overrides(config_class, overrides)
-    sizing = Sizing(height, width, num_frames, num_params)
+    sizing = Sizing(height, width, num_frames, num_params, quick=quick)
     best = _fit_stored_size(config_class, sizing, overrides)
     if max_kmac_per_pixel is None:
         return best
     for cell_pixels, taper in _CHEAPER:
         if _kmac_per_pixel(best) <= max_kmac_per_pixel:
             break
-        cheaper = sizing._replace(cell_pixels=cell_pixels, taper=taper)
+        cheaper = sizing._replace(cell_pixels=cell_pixels, taper=taper, quick=True)
         try:
             candidate = _fit_stored_size(config_class, cheaper, overrides)
         except ModelError:  # a gap between whole widths

@@ -53,6 +53,7 @@ class Sizing(NamedTuple):
     num_params: int  # the whole budget of stored values, embeddings included
     taper: float = 1.0  # of rules that have one: times a stage's width over the one before it
     cell_pixels: float = 1.0  # of rules that choose a grid: times what a cell of it covers
+    quick: bool = False  # of rules that choose a head: cheap steps, for short fits or fast decoding
 
     @property
     def clip(self) -> tuple[int, int, int]:

@@ -23,15 +23,16 @@ _CELL_PIXELS = 32 * 32  # at least, or nearly
 _CHANNELS = 4  # of each cell, until the cells are as few as _FEW_CELLS
 _FEW_CELLS = 6
 _MOST_CHANNELS = 16
-_HEAD_STRIDE = 4  # or the nearest; the larger, the fewer multiply-accumulates
-_MAX_STAGES = 3  # without the head
+# (of the head, or the nearest; stages without it, at most): the larger the head, the fewer
+# multiply-accumulates, and the less a long fit reaches.
+_FINE, _QUICK = (2, 4), (4, 3)
 _TWO_STAGES = 8  # pixels a side of a cell, from which there are two stages and a head
 
 # Padding that half as many cells as wished are worth; twice as many, which leave few channels to
 # each, cost double.
 _OCTAVE_WEIGHT = 0.1
 _AVOID_PADDING = 0.15
-_STAGE_WEIGHT = 0.05  # of a stage less than _MAX_STAGES: strides of 2 learn more than one of 4
+_STAGE_WEIGHT = 0.05  # of a stage less than at most: strides of 2 learn more than one of 4
 _SMALLEST_SHARE = 1 / 3  # of the budget that one channel everywhere may take: widths stay to choose
 
 
@@ -51,8 +52,10 @@ def choose_layout(
     Given `strides` fix the grid; a head is then only what `head_stride` says.
 
     >>> choose_layout(Sizing(320, 640, num_frames=132, num_params=268_000))
+    Layout(strides=(2, 2, 2, 2), head_stride=2, embedding_channels=3)
+    >>> choose_layout(Sizing(320, 640, num_frames=132, num_params=268_000, quick=True))
     Layout(strides=(2, 2, 2), head_stride=4, embedding_channels=3)
-    >>> choose_layout(Sizing(144, 176, num_frames=120, num_params=30_000))
+    >>> choose_layout(Sizing(144, 176, num_frames=120, num_params=30_000, quick=True))
     Layout(strides=(3, 3), head_stride=4, embedding_channels=4)
     """
     affordable = _SHARE * sizing.num_params / sizing.num_frames  # values a frame
@@ -86,10 +89,11 @@ def _split(
         excess = max(0.0, rows * columns / affordable - 1)  # of even a single channel
         smallest = rows * columns * sizing.num_frames + _smallest_decoder(*splits[product])
         excess += max(0.0, smallest / (_SMALLEST_SHARE * sizing.num_params) - 1)
-        missing = _STAGE_WEIGHT * (_MAX_STAGES - len(splits[product][0]))
+        missing = _STAGE_WEIGHT * (max_stages - len(splits[product][0]))
         return padding + (padding > _AVOID_PADDING) + distance + excess + missing, product
 
-    splits = _splits(head_stride)
+    wished_head, max_stages = _QUICK if sizing.quick else _FINE
+    splits = _splits(head_stride, wished_head=wished_head, max_stages=max_stages)
     longer = max(sizing.height, sizing.width)
     products = [p for p in splits if min(_TWO_STAGES, longer) <= p <= longer] or [min(splits)]
     return splits[min(products, key=cost)]
@@ -100,16 +104,18 @@ def _smallest_decoder(strides: tuple[int, ...], head_stride: int) -> int:
     return 10 * sum(stride**2 for stride in strides) + 30 * head_stride**2
 
 
-@lru_cache(maxsize=8)
-def _splits(head_stride: int | None) -> dict[int, tuple[tuple[int, ...], int]]:
-    """For every product, the stages' strides and the head's: the head near to 4, many stages."""
+@lru_cache(maxsize=16)
+def _splits(
+    head_stride: int | None, *, wished_head: int, max_stages: int
+) -> dict[int, tuple[tuple[int, ...], int]]:
+    """For every product, the stages' strides and the head's: a head as wished, many stages."""
 
     def preference(split: tuple[tuple[int, ...], int]) -> tuple[int, ...]:
         strides, head = split
-        return head == 1, abs(head - _HEAD_STRIDE), -len(strides), head
+        return head == 1, abs(head - wished_head), -len(strides), head
 
     splits: dict[int, tuple[tuple[int, ...], int]] = {}
-    for num_stages in range(1, _MAX_STAGES + 1):
+    for num_stages in range(1, max_stages + 1):
         for strides in combinations_with_replacement(FACTORS, num_stages):
             for head in (1, *FACTORS) if head_stride is None else (head_stride,):
                 product = math.prod(strides) * head

@@ -117,12 +117,14 @@ def for_budget(
     width: int,
     num_frames: int,
     max_kmac_per_pixel: float | None = None,
+    quick: bool = False,
     **overrides: Any,
 ) -> NetworkConfig:
     """Size a network so that it stores `num_params` values, embeddings included, within 2 %.
 
     `overrides` set fields other than `channels`, which this chooses, such that decoding takes at
-    most `max_kmac_per_pixel` thousand multiply-accumulates a pixel.
+    most `max_kmac_per_pixel` thousand multiply-accumulates a pixel. `quick` asks for a shape whose
+    steps cost less, for a fit that can make few, of networks whose rule has one.
 
     Raises: ModelError that says the smallest or largest possible size.
     """
@@ -136,6 +138,7 @@ def for_budget(
         width=width,
         num_frames=num_frames,
         max_kmac_per_pixel=max_kmac_per_pixel,
+        quick=quick,
         **{**found.variant, **overrides},
     )
 

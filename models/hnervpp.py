@@ -1,15 +1,17 @@
 """HNeRV++: stored embeddings of the frames, decoded by NeRV++ blocks; the default network.
 
-HNeRV: arXiv 2304.02633. NeRV++: arXiv 2402.18305. At 640x320, grid 10x20, strides 2 2 2, head 4:
+HNeRV: arXiv 2304.02633. NeRV++: arXiv 2402.18305. At 640x320, grid 10x20, strides 2 2 2 2, head 2:
 
     embedding    (B, C_e, 10, 20)  a third of all values, fitted themselves (_layout.py)
     stem         (B, C, 10, 20)    conv 1x1, GELU
-    stage 1..3   gated separable residual block; conv 3x3, PixelShuffle(s), GELU; another gated
+    stage 1..4   gated separable residual block; conv 3x3, PixelShuffle(s), GELU; another gated
                  block; plus the input, projected by a 1x1 and upsampled bilinearly
-    head         (B, 3, 320, 640)  conv 3x3 to 3 * 4 * 4 channels, PixelShuffle(4)
+    head         (B, 3, 320, 640)  conv 3x3 to 3 * 2 * 2 channels, PixelShuffle(2)
 
-Widths grow slowly towards the output, and nothing is computed at full resolution: there a CPU
-spends most of a step on layers that hold almost no parameters (benchmarks/notes/flagship.md).
+All stages are equally wide, and nothing is computed at full resolution: there a CPU spends most of
+a step on layers that hold almost no parameters. Where the fit will be short or decoding must be
+fast, a head that shuffles by 4 takes the place of the last stage, and widths grow slowly towards it
+(benchmarks/notes/flagship.md).
 """
 
 from __future__ import annotations
@@ -31,9 +33,9 @@ from ._separable import SeparableStage
 
 __all__ = ["HNeRVPP", "HNeRVPPConfig"]
 
-# A stage's width over the one before it: more of it learns more a value and a step, and takes as
-# much longer a step; fits of 10 min are ahead by 0.27 dB over equal widths.
-_GROWTH = 1.2
+# A stage's width over the one before it: more of it learns more a step, and takes as much longer a
+# step. It pays where the last stage has few pixels.
+_GROWTH, _QUICK_GROWTH = 1.0, 1.2
 _ALL_STAGES = 8  # as many as a network may have
 
 
@@ -81,7 +83,7 @@ class HNeRVPPConfig(HybridConfig):
     def for_base_width(
         cls: type[ConfigT], base_width: int, sizing: Sizing, **overrides: Any
     ) -> ConfigT:
-        """Size by the first width: the others grow by `_GROWTH`, or less for the wished taper.
+        """Size by the first width: the others are equal, or grow by a ratio and the wished taper.
 
         Grid and embedding follow from clip and budget alone.
         """
@@ -91,7 +93,7 @@ class HNeRVPPConfig(HybridConfig):
             head_stride=overrides.pop("head_stride", None),
         )
         num_widths = len(layout.strides) + 1
-        ratio = _GROWTH * sizing.taper
+        ratio = (_QUICK_GROWTH if sizing.quick else _GROWTH) * sizing.taper
         widths = tuple(max(1, round(base_width * ratio**i)) for i in range(num_widths))
         # A gate is one more filter at every pixel of a map: none where decoding is bounded.
         is_bounded = sizing.cell_pixels > 1 or sizing.taper < 1

@@ -282,7 +282,7 @@ class _Fit:
             self.quantizer.ready,
             self.seconds(),
             end,
-            self.ending.curve.points,
+            tuple(self.ending.curve.points),
             self.ending.rounding.noise,
         )
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from inrcodec._segment_codec import SegmentDecoder
-from inrcodec.fitting import FitConfig, FitResult, InterruptFlag, fit
+from inrcodec.fitting import FitConfig, FitProgress, FitResult, InterruptFlag, _loop, fit
 from inrcodec.fitting._curve import Curve, CurvePoint
 from inrcodec.fitting._ending import Ending
 from inrcodec.fitting._stopping import is_perfect, least_plateau_db, on_plateau, surely_passed
@@ -149,6 +149,26 @@ def test_a_goal_ends_the_fit_and_is_reached() -> None:
 def test_a_goal_out_of_reach_uses_the_whole_budget() -> None:
     result = fitted(clip(), epochs=10, goal_db=60.0)
     assert (result.stopped, result.steps) == ("budget", 40)
+
+
+def test_the_forecast_knows_what_the_coded_file_will_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_loop, "_LOG_SECONDS", 0.0)
+    seen: list[FitProgress] = []
+    config = FitConfig(epochs=300, precision="fp32", qat_fraction=0.05)
+    # So few bytes that rounding takes decibels.
+    result = fit(clip(), network(), config, num_bytes=4500, device=CPU, on_progress=seen.append)
+    assert result is not None
+    found_db = coded_db(result)
+    float_db = next(p.curve[-1].psnr_db for p in reversed(seen) if not p.quantized)
+    assert float_db - found_db > 1  # what a forecast that knew the curve alone would be wrong by
+    assert len({p.rounding for p in seen}) == 4  # none, and three measured
+    before, last = (
+        [p.forecast for p in seen if p.quantized is quantized][-1] for quantized in (False, True)
+    )
+    assert before is not None
+    assert last is not None
+    assert abs(before.psnr_db - found_db) < (float_db - found_db) / 2
+    assert abs(last.psnr_db - found_db) < 3 * last.error_db
 
 
 @pytest.mark.parametrize(("frames", "goal_db"), [(grey(), None), (clip(), 24.0)])

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from inrcodec.fitting._curve import CurvePoint
-from inrcodec.fitting._forecast import forecast
+from inrcodec.fitting._forecast import Forecast, Rounding, forecast
 
 # PSNR of every epoch of recorded fits (benchmarks/notes/forecast.md), and of the decoded file.
 RECORDED: dict[str, tuple[str, float]] = {
@@ -37,6 +37,12 @@ RECORDED: dict[str, tuple[str, float]] = {
         31.42,
     ),
 }
+
+
+def said(points: list[CurvePoint], **arguments: float) -> Forecast:
+    found = forecast(points, **arguments)  # type: ignore[arg-type]
+    assert found is not None
+    return found
 
 
 def curve(values: list[float]) -> list[CurvePoint]:
@@ -78,3 +84,42 @@ def test_a_fit_that_falls_is_not_forecast_below_what_it_has() -> None:
     found = forecast(curve(values), used_share=0.5)
     assert found is not None
     assert found.psnr_db > values[-1]
+
+
+def test_what_rounding_takes_is_taken_off() -> None:
+    points = curve([20 + math.log2(i + 1) for i in range(40)])
+    exact = said(points, used_share=0.9)
+    rounding = Rounding()
+    rounding.measured(3.0, progress=0.9, at_db=exact.psnr_db)  # doubles the error, nearly
+    rounded = said(points, used_share=0.9, noise=rounding.noise)
+    assert 0.3 < exact.psnr_db - rounded.psnr_db < 3.0
+    assert rounded.error_db == exact.error_db
+    rounding.measured(-0.1, progress=0.9, at_db=30.0)  # of a few frames: better by chance
+    assert rounding.noise == 0.0
+
+
+def test_through_the_quantiser_only_its_own_points_count() -> None:
+    values = [20 + math.log2(i + 1) for i in range(95)] + [24.0] * 5
+    begin = 32 * 95 - 10  # the point in which the phase begins is of both kinds
+    assert said(curve(values[:95]), used_share=0.95).psnr_db > 26
+    mixed = said(curve(values[:95]), used_share=0.95, quantized_from=begin)
+    assert mixed.psnr_db > 26
+    for n in (97, 100):
+        found = said(curve(values[:n]), used_share=n / 100, noise=1e-3, quantized_from=begin)
+        assert found.psnr_db == pytest.approx(24.0, abs=0.1)
+
+
+def test_rounding_is_measured_three_times_and_never_late_twice() -> None:
+    points = curve([20.0] * 6)
+    rounding = Rounding()
+    measured_at = []
+    for progress in (0.05, 0.12, 0.2, 0.3, 0.39, 0.4, 0.5, 0.79, 0.85, 0.99):
+        if rounding.is_due(progress, points):
+            measured_at.append(progress)
+            rounding.measured(0.5, progress=progress, at_db=30.0)
+    assert measured_at == [0.12, 0.4, 0.85]
+    assert not Rounding().is_due(0.5, points[:3])
+    late = Rounding()
+    late.measured(0.5, progress=0.5, at_db=30.0)
+    assert not late.is_due(0.6, points)
+    assert late.is_due(0.8, points)

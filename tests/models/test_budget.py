@@ -39,31 +39,45 @@ def test_any_clip_has_a_size() -> None:
 
 
 def test_refusals_of_the_default_network_say_the_smallest_size() -> None:
-    with pytest.raises(ModelError, match=r"2366 parameters; the smallest possible size .* is \d+"):
-        models.for_budget("hnervpp", 2366, height=750, width=1477, num_frames=620)
+    with pytest.raises(ModelError, match=r"2000 parameters; the smallest possible size .* is \d+"):
+        models.for_budget("hnervpp", 2000, height=750, width=1477, num_frames=620)
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "num_frames", "num_params", "layout"),
-    [
-        (640, 320, 132, 335_000, ((2, 2, 2), 4, (10, 20), 4)),  # Bunny
-        (1280, 720, 132, 1_500_000, ((2, 2, 2), 4, (23, 40), 4)),
-        (640, 272, 250, 520_000, ((2, 2, 2), 4, (9, 20), 3)),  # bikes.mp4, no good divisors
-        (640, 272, 250, 200_000, ((3, 3, 2), 4, (4, 9), 7)),  # fewer cells
-        (176, 144, 120, 36_000, ((3, 3), 4, (4, 5), 4)),
-        (1920, 1080, 600, 6_000_000, ((3, 3, 2), 3, (20, 36), 4)),
+    ("width", "height", "num_frames", "num_params", "quick", "fine"),
+    [  # strides, head, grid, channels
+        (
+            640,
+            320,
+            132,
+            335_000,
+            ((2, 2, 2), 4, (10, 20), 4),
+            ((2, 2, 2, 2), 2, (10, 20), 4),
+        ),  # Bunny
+        (1280, 720, 132, 1_500_000, ((2, 2, 2), 4, (23, 40), 4), ((2, 2, 2, 2), 2, (23, 40), 4)),
+        # bikes.mp4, no good divisors
+        (640, 272, 250, 520_000, ((2, 2, 2), 4, (9, 20), 3), ((2, 2, 2, 2), 2, (9, 20), 3)),
+        # fewer cells
+        (640, 272, 250, 200_000, ((3, 3, 2), 4, (4, 9), 7), ((3, 3, 2, 2), 2, (4, 9), 7)),
+        (176, 144, 120, 36_000, ((3, 3), 4, (4, 5), 4), ((3, 3, 2), 2, (4, 5), 4)),
+        (1920, 1080, 600, 6_000_000, ((3, 3, 2), 3, (20, 36), 4), ((3, 2, 2, 2), 2, (23, 40), 3)),
     ],
 )
 def test_layout_of_the_default_network(
-    width: int, height: int, num_frames: int, num_params: int, layout: tuple[object, ...]
+    width: int,
+    height: int,
+    num_frames: int,
+    num_params: int,
+    quick: tuple[object, ...],
+    fine: tuple[object, ...],
 ) -> None:
+    clip = {"height": height, "width": width, "num_frames": num_frames}
     for name in ("hnervpp", "hnervpp-boost"):
-        config = models.for_budget(
-            name, num_params, height=height, width=width, num_frames=num_frames
-        )
-        assert isinstance(config, models.HNeRVPPConfig)
-        found = config.strides, config.head_stride, config.grid, config.embedding_channels
-        assert found == layout
+        for is_quick, layout in ((False, fine), (True, quick)):
+            config = models.for_budget(name, num_params, quick=is_quick, **clip)
+            assert isinstance(config, models.HNeRVPPConfig)
+            found = config.strides, config.head_stride, config.grid, config.embedding_channels
+            assert found == layout
 
 
 @pytest.mark.parametrize("num_params", [20_000, 90_000, 400_000])
@@ -133,7 +147,17 @@ def test_cells_get_larger_and_stages_narrower_until_decoding_is_cheap_enough() -
     assert list(bounded.channels) == sorted(bounded.channels, reverse=True)
     assert math.prod(bounded.grid) < math.prod(free.grid)
     assert free.gated_stages > 0 == bounded.gated_stages
+    assert free.head_stride < bounded.head_stride
     assert models.count_parameters(bounded).total == pytest.approx(1_216_512, rel=0.02)
+
+
+def test_first_the_head_upsamples_by_more() -> None:
+    clip = {"height": 320, "width": 640, "num_frames": 132}
+    free = models.for_budget("hnervpp", 300_000, **clip)
+    quick = models.for_budget("hnervpp", 300_000, quick=True, **clip)
+    bound = models.macs_per_frame(quick) / (1000 * 320 * 640)
+    assert models.macs_per_frame(free) > 1.5 * models.macs_per_frame(quick)
+    assert models.for_budget("hnervpp", 300_000, max_kmac_per_pixel=bound, **clip) == quick
 
 
 def test_a_bound_that_is_met_changes_nothing() -> None:
