@@ -94,7 +94,9 @@ ABLATION: dict[str, dict[str, Any]] = {
     "no quantised phase": {"fit_settings": {"qat_fraction": 0.0}},
     "fp32": {"precision": "fp32"},
     "no separable blocks": {"model_settings": {"plain_stages": 8}},
-    "cells of 64 pixels": {"model_settings": {"strides": [4, 2, 2], "head_stride": 4}},
+    "cells of 64 pixels": {"model_settings": {"strides": [4, 2, 2, 2], "head_stride": 2}},
+    "head of 2": {"model_settings": {"head_stride": 2}},
+    "head of 4": {"model_settings": {"head_stride": 4}},
     "first kernel 1x1": {"model_settings": {"min_kernel_size": 1}},
     "no gates": {"model_settings": {"gated_stages": 0}},
 }

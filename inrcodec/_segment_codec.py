@@ -55,9 +55,9 @@ class SegmentDecoder:
         self.halves = halves(self.network)
         self.embeddings = None if embeddings is None else embeddings.to(device)
         self.batch_size = _batch_size(network.config, device, self.dtype)
-        self.at_once = self.batch_size
+        self.at_once = self.batch_size  # frames whose small maps are computed together
         if self.halves is not None:
-            self.at_once = max(self.batch_size, _SMALL_MAPS_AT_ONCE)
+            self.at_once = max(self.batch_size, min(_SMALL_MAPS_AT_ONCE, _fitting(network.config)))
         if device.type == "cpu":
             keep_freed_memory()
 
@@ -199,7 +199,12 @@ def _shuffle(x: Tensor, stride: int) -> Tensor:
 
 def _batch_size(config: NetworkConfig, device: torch.device, dtype: torch.dtype) -> int:
     """Frames at once, such that the widest feature maps stay within the caches or the memory."""
-    batch_size = _BATCH_BYTES // (_BYTES_A_VALUE * config.largest_map)
+    batch_size = _fitting(config)
     if device.type == "cpu" and not config.frames_share_work:
         batch_size = min(batch_size, _CACHED_BYTES // (dtype.itemsize * config.largest_map))
     return max(1, min(_MAX_BATCH, batch_size))
+
+
+def _fitting(config: NetworkConfig) -> int:
+    """Frames at once whose widest feature maps fit in the memory; 0 where a single one is large."""
+    return _BATCH_BYTES // (_BYTES_A_VALUE * config.largest_map)

@@ -191,7 +191,11 @@ class _Fit:
         batch, indices = self._some_frames(_SENSITIVITY_FRAMES)
         quantizer = Quantizer()
         self._allocate(quantizer, num_projections=1)
-        self._meet(quantizer, self._stored_tensors(), measured=False)
+        # What an encoder last gave is good enough here, and saves a pass over all frames.
+        embeddings = self.embeddings
+        if not self.network.encodes_frames:
+            embeddings = embed_all(self.network, self.frames)
+        self._meet(quantizer, stored_tensors(self.network, embeddings), measured=False)
         loss_db = rounding_loss_db(self.network, quantizer, batch, indices)
         self.ending.rounding_measured(loss_db, progress=progress)
 
