@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,7 +29,7 @@ from inrcodec._segment_encode import (
 from inrcodec._session import Session
 from inrcodec._source import Source
 from inrcodec.bitstream import Header, SegmentInfo, file_bytes, section_bytes
-from inrcodec.errors import Interrupted
+from inrcodec.errors import Interrupted, ModelError, RateError
 from inrcodec.fitting import (
     FitConfig,
     FitResult,
@@ -191,7 +192,10 @@ def _configure(job: EncodeJob, num_bytes: int, *, frames: Tensor, num_rounds: in
             **job.model_settings,
         )
 
-    config, quick = sized(quick=False), sized(quick=True)
+    config = sized(quick=False)
+    quick = config
+    with suppress(ModelError, RateError):  # a gap between whole widths
+        quick = sized(quick=True)
     if config != quick and _expected_visits(job, config) / num_rounds < _FEWEST_VISITS:
         config = quick
     if job.fresh:
