@@ -89,7 +89,7 @@ def test_layers_are_in_the_words_of_the_papers() -> None:
     steps = describe("hnervpp", CLIP, speed=False).to_dict()["drawing"]
     first, stage, head = steps[0], steps[1], steps[-1]
     assert first["modules"][0].startswith("conv 1x1, ")
-    assert head["modules"] == ["conv 3x3, 48 -> PixelShuffle 4"]
+    assert head["modules"] == ["conv 3x3, 12 -> PixelShuffle 2"]
     width = first["shape"][0]
     gated = f"depthwise 3x3, {width} | depthwise 3x3, {width} -> multiply"
     before = f"before: {gated} -> conv 1x1, {width} -> add"
