@@ -38,16 +38,16 @@ _BIKES: dict[str, Any] = {"source": "bikes", "resize": [320, 136]}
 _SMALL: dict[str, Any] = {**_BUNNY, "resize": [128, 64], "frames": [0, 24], "bpp": 0.5}
 FITS: tuple[Record, ...] = (
     {**_BUNNY, "frames": [0, 32], "bpp": 0.2, "model": "hnervpp", "epochs": 60},
-    {**_BUNNY, "frames": [0, 32], "bpp": 0.2, "model": "hnervpp", "epochs": 400},
-    {**_BUNNY, "frames": [0, 132], "bpp": 0.1, "model": "hnervpp", "epochs": 60},
-    {**_BUNNY, "frames": [0, 132], "bpp": 0.05, "resize": [640, 320], "model": "hnervpp"}
+    {**_BUNNY, "frames": [0, 32], "bpp": 0.2, "model": "hnervpp", "epochs": 180},
+    {**_BUNNY, "frames": [0, 132], "bpp": 0.1, "model": "hnervpp", "epochs": 40},
+    {**_BUNNY, "frames": [0, 66], "bpp": 0.05, "resize": [640, 320], "model": "hnervpp"}
     | {"epochs": 25},
     {**_BIKES, "frames": [0, 32], "bpp": 0.2, "model": "hnervpp", "epochs": 40},
-    {**_BIKES, "frames": [0, 96], "bpp": 0.1, "model": "hnervpp", "epochs": 100},
+    {**_BIKES, "frames": [0, 96], "bpp": 0.1, "model": "hnervpp", "epochs": 60},
     {"source": "carphone", "frames": [0, 32], "bpp": 0.4, "model": "hnervpp", "epochs": 40},
-    {"source": "carphone", "frames": [0, 120], "bpp": 0.2, "model": "hnervpp", "epochs": 200},
+    {"source": "carphone", "frames": [0, 120], "bpp": 0.2, "model": "hnervpp", "epochs": 100},
     {**_SMALL, "model": "hnervpp", "epochs": 60},
-    {**_SMALL, "model": "hnervpp", "epochs": 600},
+    {**_SMALL, "model": "hnervpp", "epochs": 400},
     {**_BUNNY, "frames": [0, 32], "bpp": 0.2, "model": "hnerv", "epochs": 40},
     {**_SMALL, "model": "hnerv", "epochs": 60},
     {**_BUNNY, "frames": [0, 32], "bpp": 0.2, "model": "nerv", "epochs": 80},
