@@ -19,13 +19,13 @@ from inrcodec.fitting._curve import CurvePoint
 
 _LEAST_PROGRESS = 0.12
 _LEAST_POINTS = 6
-_A_DB, _B = 0.45, 0.47
+_A_DB, _B = 1.64, 0.294
 _STEEPEST_DB = 3.0  # the first epochs' rise does not go on
 _NOISE_LEFT = 0.5  # at the end, of the noise as last measured
-_QUANTIZED_DB = 0.5  # a doubling, once the fit goes through the quantiser
+_QUANTIZED_DB = 1.07  # a doubling, once the fit goes through the quantiser
 # The error is about so much, and so much more for each doubling of the steps that is left.
-_ERROR_DB = 0.2
-_ERROR_DB_A_DOUBLING = 0.5
+_ERROR_DB = 0.1
+_ERROR_DB_A_DOUBLING = 1.0
 _SMOOTHED = 0.1  # of the steps so far make the level at a step
 _MEASURED_AT = (0.12, 0.4, 0.8)  # of the progress
 

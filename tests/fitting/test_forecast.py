@@ -92,7 +92,7 @@ def test_what_rounding_takes_is_taken_off() -> None:
     rounding = Rounding()
     rounding.measured(3.0, progress=0.9, at_db=exact.psnr_db)  # doubles the error, nearly
     rounded = said(points, used_share=0.9, noise=rounding.noise)
-    assert 0.3 < exact.psnr_db - rounded.psnr_db < 3.0
+    assert 1.0 < exact.psnr_db - rounded.psnr_db < 6.0
     assert rounded.error_db == exact.error_db
     rounding.measured(-0.1, progress=0.9, at_db=30.0)  # of a few frames: better by chance
     assert rounding.noise == 0.0
