@@ -28,8 +28,8 @@ class Preset:
 
 _HD_PIXELS = 1280 * 720
 
-# Bounds meant for 60 and 25 frames of 1280x720 a second on two CPU cores in bfloat16; measured are
-# 56 and 24 (benchmarks/results/decode_cpu.json).
+# Bounds for 60 and 25 frames of 1280x720 a second on two CPU cores in bfloat16; measured are 62 and
+# 28 (benchmarks/results/decode_cpu.json).
 PRESETS = {
     "fast": Preset("hnervpp", bpp=0.05, epochs=50, recipe="default", max_kmac_per_pixel=1.2),
     "medium": Preset("hnervpp", bpp=0.05, epochs=150, recipe="default", max_kmac_per_pixel=5.0),
