@@ -9,7 +9,7 @@ import torch
 
 from inrcodec._rounds import EncodeJob, _configure
 from inrcodec.fitting import FitConfig
-from inrcodec.models import NetworkConfig
+from inrcodec.models import HNeRVPPConfig, NetworkConfig
 
 NUM_FRAMES = 12
 
@@ -39,7 +39,8 @@ def configured(
 
 def head(config: NetworkConfig) -> int:
     """Upsampling by the head: 2 is fine, 4 is quick."""
-    return int(getattr(config, "head_stride"))  # noqa: B009  # of one network's config
+    assert isinstance(config, HNeRVPPConfig)
+    return config.head_stride
 
 
 def test_a_fit_of_few_visits_has_a_quick_network() -> None:

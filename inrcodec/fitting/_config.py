@@ -34,9 +34,7 @@ class FitConfig:
     # Part of a weight that a step of rate 1 takes away: of all by adamw, of its matrices by muon.
     weight_decay: float = 0.0
     learning_rate: float = 4e-3  # at its peak; why this one: benchmarks/notes/default-recipe.md
-    rate_growth: float = (
-        0.0  # power of the steps, beyond 2,000 of them, by which the peak is higher
-    )
+    rate_growth: float = 0.0  # the power of the steps over 2,000 by which the peak is higher
     schedule: str = "cosine"  # of the learning rate after the warm-up: a name in SCHEDULES
     decay: float = _DECAY  # wsd alone: last fraction of the budget, in which the rate falls
     warmup: float = 0.05  # fraction of the budget in which the learning rate rises

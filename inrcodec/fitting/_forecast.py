@@ -5,8 +5,8 @@ its error.
 
 The model: unquantised PSNR rises linearly in the logarithm of the steps, by `A + B * slope` a
 doubling, where `slope` is what the last doubling gave; the noise that rounding would add now is
-there at the end too, but for what the quantised phase wins back of it. All numbers were fitted to
-recorded fits by `benchmarks/forecast.py`: benchmarks/notes/forecast.md.
+there at the end too, but for what the quantised phase wins back of it. The numbers were fitted to
+recorded fits by `benchmarks/forecast.py`, `_NOISE_LEFT` was chosen: benchmarks/notes/forecast.md.
 """
 
 from __future__ import annotations
@@ -47,13 +47,12 @@ class Rounding:
 
     def is_due(self, progress: float, points: Sequence[CurvePoint]) -> bool:
         """Whether to measure it again."""
-        due = sum(progress >= at for at in _MEASURED_AT)
-        return due > self.num_measured and len(points) >= _LEAST_POINTS
+        return _num_due(progress) > self.num_measured and len(points) >= _LEAST_POINTS
 
     def measured(self, loss_db: float, *, progress: float, at_db: float) -> None:
         """Take what rounding takes from a PSNR, both in dB."""
         self.noise = max(0.0, _mse(at_db - loss_db) - _mse(at_db))
-        self.num_measured = sum(progress >= at for at in _MEASURED_AT)
+        self.num_measured = _num_due(progress)
 
 
 def forecast(
@@ -102,6 +101,11 @@ def _level(points: Sequence[CurvePoint], steps: float) -> tuple[float, float]:
     near = near or [min(points, key=lambda p: abs(p.steps - steps))]
     octave = sum(math.log2(p.steps) for p in near) / len(near)
     return octave, sum(p.psnr_db for p in near) / len(near)
+
+
+def _num_due(progress: float) -> int:
+    """How many of the times to measure the rounding are over."""
+    return sum(progress >= at for at in _MEASURED_AT)
 
 
 def _mse(psnr_db: float) -> float:

@@ -145,7 +145,6 @@ class _Fit:
         self.average = WeightAverage(network, fraction=config.ema) if config.ema else None
         self.quantizer = Quantizer()
         self.steps = 0
-        self.expected_steps = 0.0  # of the whole fit, on which the learning rate's peak depends
         self.rate_updates = 0
         self.mse = torch.zeros((), device=device)
         self.ending = Ending(
@@ -154,6 +153,8 @@ class _Fit:
             steps_per_epoch=self.order.steps_per_epoch,
             device=device,
         )
+        # Of the whole fit; the learning rate's peak depends on it.
+        self.expected_steps = self.ending.clock.budget if config.seconds is None else 0.0
         shape = network.embedding_shape
         # As last computed: exact ones would take another pass over all frames.
         self.embeddings = None if shape is None else torch.zeros(len(frames), *shape, device=device)
@@ -175,11 +176,9 @@ class _Fit:
         if self.rate_updates == 0:
             self._allocate(self.quantizer)
             self.ending.quantized_from = self.steps
-        if self.rate_updates == 0 or not self.network.encodes_frames:
-            self.embeddings = embed_all(self.network, self.frames)
+        tensors = self._stored_tensors(exact=self.rate_updates == 0)
         # Coding takes as long as tens of steps: at both ends of the phase it is worth them.
         measured = self.rate_updates in (0, _RATE_UPDATES - 1)
-        tensors = stored_tensors(self.network, self.embeddings)
         self._meet(self.quantizer, tensors, measured=measured)
         self.rate_updates += 1
         return True
@@ -191,11 +190,7 @@ class _Fit:
         batch, indices = self._some_frames(_SENSITIVITY_FRAMES)
         quantizer = Quantizer()
         self._allocate(quantizer, num_projections=1)
-        # What an encoder last gave is good enough here, and saves a pass over all frames.
-        embeddings = self.embeddings
-        if not self.network.encodes_frames:
-            embeddings = embed_all(self.network, self.frames)
-        self._meet(quantizer, stored_tensors(self.network, embeddings), measured=False)
+        self._meet(quantizer, self._stored_tensors(exact=False), measured=False)
         loss_db = rounding_loss_db(self.network, quantizer, batch, indices)
         self.ending.rounding_measured(loss_db, progress=progress)
 
@@ -216,9 +211,8 @@ class _Fit:
     def set_learning_rate(self, progress: float) -> None:
         """Follow the schedule up to a peak that depends on how many steps the budget allows."""
         config = self.config
-        if config.epochs is not None:
-            self.expected_steps = config.epochs * self.order.steps_per_epoch
-        elif progress < STEPS_ARE_KNOWN or not self.expected_steps:
+        is_known = config.seconds is None or progress >= STEPS_ARE_KNOWN
+        if not is_known or not self.expected_steps:
             self.expected_steps = expected_steps(self.steps, progress)
         peak = grown_rate(config.learning_rate, config.rate_growth, self.expected_steps)
         factor = self._rate_factor(progress)
@@ -294,7 +288,7 @@ class _Fit:
         """Return what the file will store; what was not fitted through the quantiser meets it."""
         if self.average is not None:
             self.network.load_state_dict(self.average.module.state_dict())
-        tensors, quantizer = self._stored_tensors(), self.quantizer
+        tensors, quantizer = self._stored_tensors(exact=True), self.quantizer
         if not quantizer.ready:
             self._allocate(quantizer)
             self._meet(quantizer, tensors, measured=True)
@@ -366,8 +360,11 @@ class _Fit:
             loss = loss + self.config.auxiliary_weight * compare(rendition, x)
         return loss, torch.mean((x_hat.detach().float() - x) ** 2, dim=(1, 2, 3))
 
-    def _stored_tensors(self) -> list[NDArray[np.float32]]:
-        return stored_tensors(self.network, embed_all(self.network, self.frames))
+    def _stored_tensors(self, *, exact: bool) -> list[NDArray[np.float32]]:
+        """What a file would store now; of an encoder what it last gave, unless it must be exact."""
+        if exact or not self.network.encodes_frames:
+            self.embeddings = embed_all(self.network, self.frames)
+        return stored_tensors(self.network, self.embeddings)
 
     def _meet(
         self, quantizer: Quantizer, tensors: list[NDArray[np.float32]], *, measured: bool

@@ -46,14 +46,8 @@ def test_refusals_of_the_default_network_say_the_smallest_size() -> None:
 @pytest.mark.parametrize(
     ("width", "height", "num_frames", "num_params", "quick", "fine"),
     [  # strides, head, grid, channels
-        (
-            640,
-            320,
-            132,
-            335_000,
-            ((2, 2, 2), 4, (10, 20), 4),
-            ((2, 2, 2, 2), 2, (10, 20), 4),
-        ),  # Bunny
+        # Bunny
+        (640, 320, 132, 335_000, ((2, 2, 2), 4, (10, 20), 4), ((2, 2, 2, 2), 2, (10, 20), 4)),
         (1280, 720, 132, 1_500_000, ((2, 2, 2), 4, (23, 40), 4), ((2, 2, 2, 2), 2, (23, 40), 4)),
         # bikes.mp4, no good divisors
         (640, 272, 250, 520_000, ((2, 2, 2), 4, (9, 20), 3), ((2, 2, 2, 2), 2, (9, 20), 3)),
