@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
 
 from inrcodec._decoder import VideoDecoder
+from inrcodec._motion import find_motion
 from inrcodec._presets import BITS_PER_PARAMETER, SEGMENT_FRAMES
 from inrcodec._presets import preset as preset_named
 from inrcodec._progress import ProgressBars
 from inrcodec._quality_search import MAX_ROUNDS, search_quality
 from inrcodec._report import EncodeReport
 from inrcodec._rounds import SCORED_AT_ONCE, EncodedVideo, EncodeJob, encode_round
+from inrcodec._segment_encode import split_segments
 from inrcodec._session import Session
 from inrcodec._source import Source, SourceOptions, read_source
 from inrcodec.bitstream import pack_audio, section_bytes, write_atomically
 from inrcodec.errors import RateError, VideoError
 from inrcodec.fitting import (
+    ClipMotion,
     FitConfig,
     FitProgress,
     check_fresh,
@@ -185,6 +188,9 @@ def encode(
     }
     session = Session(output, fingerprint, clip.frames, resume=resume, started=started)
     num_bytes = _wished_bytes(job, chosen.bpp if bpp is None else bpp, size_bytes)
+    started_motion = session.seconds()
+    job = replace(job, motions=_find_motions(job, bars))
+    motion_seconds = session.seconds() - started_motion
     if psnr is None:
         encoded = encode_round(
             job, num_bytes, name="0", seconds=time_seconds, session=session, bars=bars
@@ -192,7 +198,7 @@ def encode(
     else:
         encoded = _search(job, psnr, num_bytes, time_seconds, session, bars)
     write_atomically(output, encoded.to_bytes())
-    seconds["fit"] = sum(fit.seconds for fit in encoded.fits)
+    seconds["fit"] = motion_seconds + sum(fit.seconds for fit in encoded.fits)
     seconds["code"] = session.seconds() - sum(seconds.values())
 
     with VideoDecoder(output, device=str(torch_device)) as decoder:
@@ -209,6 +215,20 @@ def encode(
         preset=preset,
         recipe=recipe,
         fit_settings=fit_settings,
+    )
+
+
+def _find_motions(job: EncodeJob, bars: ProgressBars) -> tuple[ClipMotion | None, ...]:
+    """Return the motion of every segment, where its network is to follow it."""
+    return tuple(
+        find_motion(
+            job.source.frames[a:b],
+            model=job.model,
+            settings=job.model_settings,
+            max_kmac_per_pixel=job.max_kmac_per_pixel,
+            progress=lambda pairs: bars.wrap(pairs, len(pairs), "motion"),
+        )
+        for a, b in split_segments(len(job.source.frames), job.segment_frames)
     )
 
 

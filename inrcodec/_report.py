@@ -28,7 +28,7 @@ class EncodeReport:
     kmac_per_pixel: float  # to decode, thousands of multiply-accumulates
     steps: int  # of the optimiser
     stopped: str  # what ended the fit: budget, goal (the wished PSNR), or plateau
-    seconds: dict[str, float]  # by stage: read, fit, code, verify, total
+    seconds: dict[str, float]  # by stage: read, fit with motion, code, verify, total
     preset: str
     recipe: str
     fit_settings: dict[str, object]  # that overrode the recipe's

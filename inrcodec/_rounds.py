@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from inrcodec._motion import PLACE_KMAC_PER_PIXEL, motion_settings
 from inrcodec._presets import BITS_PER_PARAMETER
 from inrcodec._progress import ProgressBars
 from inrcodec._segment_codec import SegmentDecoder
@@ -31,6 +32,7 @@ from inrcodec._source import Source
 from inrcodec.bitstream import Header, SegmentInfo, file_bytes, section_bytes
 from inrcodec.errors import Interrupted, ModelError, RateError
 from inrcodec.fitting import (
+    ClipMotion,
     FitConfig,
     FitResult,
     choose_encoding,
@@ -70,6 +72,7 @@ class EncodeJob:
     model_settings: dict[str, object] = field(default_factory=dict)
     bits_per_parameter: float = BITS_PER_PARAMETER
     max_kmac_per_pixel: float | None = None
+    motions: tuple[ClipMotion | None, ...] = (None,)  # of the segments, where they are followed
 
 
 @dataclass(frozen=True)
@@ -153,8 +156,14 @@ def encode_round(
     spans = list(split_segments(len(job.source.frames), job.segment_frames))
     share = (num_bytes - _HEADER_BYTES) / len(job.source.frames)
     configs = [
-        _configure(job, int(share * (b - a)), frames=job.source.frames[a:b], num_rounds=num_rounds)
-        for a, b in spans
+        _configure(
+            job,
+            int(share * (b - a)),
+            frames=job.source.frames[a:b],
+            motion=motion,
+            num_rounds=num_rounds,
+        )
+        for (a, b), motion in zip(spans, job.motions, strict=True)
     ]
     header = _header(job, configs)
     left = num_bytes - _fixed_bytes(header)
@@ -167,7 +176,15 @@ def encode_round(
             allowed = (seconds - session.seconds() - reserve) * (b - a) / frames_left
             budget = replace(job.fit, epochs=None, seconds=max(allowed, 0.1))
         share_bytes = left * (b - a) // len(job.source.frames)
-        part = SegmentJob(job.model, share_bytes, budget, job.device, goal_db)
+        motion = job.motions[i]
+        part = SegmentJob(
+            job.model,
+            share_bytes,
+            budget,
+            job.device,
+            goal_db,
+            None if motion is None else motion.pixels,
+        )
         stage = "fit" if len(spans) == 1 else f"fit {i + 1}/{len(spans)}"
         key = f"{name}.{i}"
         _log.info(
@@ -180,16 +197,27 @@ def encode_round(
     return encoded.recode(num_bytes)
 
 
-def _configure(job: EncodeJob, num_bytes: int, *, frames: Tensor, num_rounds: int) -> NetworkConfig:
+def _configure(
+    job: EncodeJob,
+    num_bytes: int,
+    *,
+    frames: Tensor,
+    motion: ClipMotion | None = None,
+    num_rounds: int,
+) -> NetworkConfig:
+    bound = job.max_kmac_per_pixel
+    if bound is not None and motion is not None:
+        bound -= PLACE_KMAC_PER_PIXEL
+
     def sized(*, quick: bool) -> NetworkConfig:
         return size_network(
             job.model,
             num_bytes,
             frames=frames,
             bits_per_parameter=job.bits_per_parameter,
-            max_kmac_per_pixel=job.max_kmac_per_pixel,
+            max_kmac_per_pixel=bound,
             quick=quick,
-            **job.model_settings,
+            **{**motion_settings(motion), **job.model_settings},
         )
 
     config = sized(quick=False)

@@ -111,11 +111,15 @@ class SegmentDecoder:
             yield _shuffle(self._to_bytes(x_hat), self.head_stride)
             return
         first, rest = self.halves
+        network = self.network
         with self._arithmetic():
-            small_maps = first(indices if embeddings is None else embeddings)
-        for maps in small_maps.split(self.batch_size):
+            small_maps = first(indices if embeddings is None else network.drawn_from(embeddings))
+        for start in range(0, len(indices), self.batch_size):
+            part = slice(start, start + self.batch_size)
             with self._arithmetic():
-                x_hat = rest(maps)
+                x_hat = rest(small_maps[part])
+                if embeddings is not None:
+                    x_hat = network.place(x_hat, embeddings[part])
             yield _shuffle(self._to_bytes(x_hat), self.head_stride)
 
     @contextmanager

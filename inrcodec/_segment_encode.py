@@ -54,6 +54,7 @@ class SegmentJob:
     fit: FitConfig
     device: torch.device
     goal_db: float | None = None  # mean RGB PSNR at which the fit ends
+    motion: Tensor | None = None  # (N, 2, r, c), where a network with motion starts from
 
 
 def split_segments(num_frames: int, most: int) -> Iterator[tuple[int, int]]:
@@ -148,6 +149,7 @@ def fit_segment(
         coded_bytes=lambda tensors, codes, step: len(_pack(config, tensors, codes, step)),
         device=job.device,
         goal_db=job.goal_db,
+        motion=job.motion,
         state=state,
         on_progress=on_progress,
         save=save,

@@ -86,6 +86,7 @@ class NetworkConfig:
 
     network: ClassVar[type[Network]]  # whose `config_class` this is
     frames_share_work: ClassVar[bool] = False  # so that a batch costs less than its frames alone
+    follows_motion: ClassVar[bool] = False  # where `motion` is set
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -34,6 +34,8 @@ _SMALL_MAP = 8  # pixels of the frame a side of one of its cells
 def prepare_for_inference(network: Network, dtype: torch.dtype) -> int:
     """Take the pixel shuffle off the decoder's end, and return its stride; see above.
 
+    It stays, and the stride is 1, where the network reads frames from what the decoder draws.
+
     With stride s, `network.decode` gives (B, 3 * s * s, h, w) from then on, to be shuffled by the
     caller, who can do so when a value is a byte. Weights of convolutions and linear layers are
     converted to `dtype`; where that is not float32, it wants `torch.autocast` around it. Small
@@ -41,7 +43,7 @@ def prepare_for_inference(network: Network, dtype: torch.dtype) -> int:
     moves many pixels.
     """
     network.requires_grad_(False)
-    stride = _split_head(network.decoder)
+    stride = 1 if network.has_motion else _split_head(network.decoder)
     fuses = _fuses(network, dtype)
     small = _small_parts(network) if fuses else []
     kept = {module for part in small for module in part.modules()}
@@ -56,9 +58,10 @@ def prepare_for_inference(network: Network, dtype: torch.dtype) -> int:
 def halves(network: Network) -> tuple[nn.Sequential, nn.Sequential] | None:
     """Return stem and stages of small maps, and the stages and head after them.
 
-    The first half takes what drives the decoder, frame indices (B,) or embeddings (B, C, h, w), and
-    is faster for many frames at once: its maps have few cells, and its weights are most. None for
-    networks that cannot be cut like that.
+    The first half takes what the decoder takes, frame indices (B,) or the channels of the
+    embeddings that it draws from, and is faster for many frames at once: its maps have few cells,
+    and its weights are most. `network.place` is left to be done. None for networks that cannot be
+    cut like that.
     """
     decoder = network.decoder
     if type(network).decode is not Network.decode or type(decoder) is not StagedDecoder:

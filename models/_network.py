@@ -69,16 +69,26 @@ class Network(nn.Module):
         return self.encoder is not None and not isinstance(self.encoder, EmbeddingTable)
 
     @property
+    def packed_size(self) -> tuple[int, int]:
+        """Height and width of the frames that `forward(packed=True)` leaves, before the crop."""
+        return self.config.padded_size
+
+    @property
+    def has_motion(self) -> bool:
+        """Whether frames are read from what the decoder draws at displaced places."""
+        return False
+
+    @property
     def packing(self) -> int | None:
         """Side s of the blocks of pixels that `forward(packed=True)` leaves as channels.
 
-        None where the network does not map to [0, 1] by tanh, or has auxiliary outputs, which are
-        compared as frames.
+        1 where frames are read from a canvas. None where the network does not map to [0, 1] by
+        tanh, or has auxiliary outputs, which are compared as frames.
         """
         network = type(self)
         if network.squash is not Network.squash or network.auxiliary is not Network.auxiliary:
             return None
-        head = getattr(self.decoder, "head", None)
+        head = None if self.has_motion else getattr(self.decoder, "head", None)
         return head.stride if isinstance(head, PixelShuffleHead) else 1
 
     def embed(self, frames: Tensor | None, frame_indices: Tensor) -> Tensor:
@@ -104,8 +114,14 @@ class Network(nn.Module):
         embeddings: Tensor = self.encoder(self._padded(frames))
         return embeddings
 
-    def calibrate(self, frames: Tensor) -> None:
-        """Adapt a fresh encoder, if there is one, to the clip: frames (N, 3, H, W) uint8."""
+    def calibrate(self, frames: Tensor, motion: Tensor | None = None) -> None:
+        """Adapt a fresh encoder, if there is one, to the clip.
+
+        Args:
+            frames: (N, 3, H, W) uint8.
+            motion: (N, 2, r, c) in pixels, how far right and down of its place in the frame a point
+                is on the canvas; r x c cells cover a frame. For networks with motion alone.
+        """
         if isinstance(self.encoder, EmbeddingTable):
             self.encoder.calibrate(frames, self.config.padded_size)
         elif isinstance(self.encoder, ConvNeXtEncoder):
@@ -135,12 +151,26 @@ class Network(nn.Module):
 
     def decode(self, frame_indices: Tensor, embeddings: Tensor | None) -> Tensor:
         """Run the decoder on what drives it; networks driven by both override this."""
-        x_hat: Tensor = self.decoder(frame_indices if embeddings is None else embeddings)
+        if embeddings is None:
+            x_hat: Tensor = self.decoder(frame_indices)
+            return x_hat
+        return self.place(self.decoder(self.drawn_from(embeddings)), embeddings)
+
+    def drawn_from(self, embeddings: Tensor) -> Tensor:
+        """Return the channels of the embeddings (B, C, h, w) that the decoder draws from."""
+        return embeddings
+
+    def place(self, x_hat: Tensor, embeddings: Tensor) -> Tensor:
+        """Return the padded map that the decoder's output (B, 3, H', W') stands for."""
         return x_hat
 
     def _decode_packed(self, frame_indices: Tensor, embeddings: Tensor | None) -> Tensor:
         decoder = self.decoder
-        if isinstance(decoder, StagedDecoder) and isinstance(decoder.head, PixelShuffleHead):
+        if (
+            not self.has_motion
+            and isinstance(decoder, StagedDecoder)
+            and isinstance(decoder.head, PixelShuffleHead)
+        ):
             x = decoder.features(frame_indices if embeddings is None else embeddings)
             return decoder.head.packed(x)
         return self.decode(frame_indices, embeddings)

@@ -187,6 +187,13 @@ class HNeRVBoost(Boosted):
 class HNeRVPPBoostConfig(BoostConfig, HNeRVPPConfig):
     """Hyper-parameters of HNeRV++ inside Boost."""
 
+    follows_motion: ClassVar[bool] = False
+
+    def check(self) -> None:
+        """Check that there is no motion, which the transform does not know."""
+        super().check()
+        check_range("motion", self.motion, 0, 0)
+
 
 @register("hnervpp-boost")
 class HNeRVPPBoost(Boosted):

@@ -8,6 +8,9 @@ HNeRV: arXiv 2304.02633. NeRV++: arXiv 2402.18305. At 640x320, grid 10x20, strid
                  block; plus the input, projected by a 1x1 and upsampled bilinearly
     head         (B, 3, 320, 640)  conv 3x3 to 3 * 2 * 2 channels, PixelShuffle(2)
 
+Where the clip moves, that is a canvas larger than the frame, which is read at displaced places
+(_motion.py): two channels of the embedding say by how much.
+
 All stages are equally wide, and nothing is computed at full resolution: there a CPU spends most of
 a step on layers that hold almost no parameters. Where the fit will be short or decoding must be
 fast, a head that shuffles by 4 takes the place of the last stage, and widths grow slowly towards it
@@ -18,18 +21,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from torch import nn
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from ._blocks import PixelShuffleHead, StagedDecoder, conv
 from ._config import ConfigT, Sizing, check_range
 from ._embeddings import EmbeddingTable
 from ._hybrid import HybridConfig
 from ._layout import choose_layout
+from ._motion import UNIT_PIXELS, canvas_corner, read_canvas
 from ._network import Network
 from ._registry import register
 from ._separable import SeparableStage
+from ._strides import grid_of
 
 __all__ = ["HNeRVPP", "HNeRVPPConfig"]
 
@@ -37,6 +44,7 @@ __all__ = ["HNeRVPP", "HNeRVPPConfig"]
 # step. It pays where the last stage has few pixels.
 _GROWTH, _QUICK_GROWTH = 1.0, 1.2
 _ALL_STAGES = 8  # as many as a network may have
+_MOST_MARGIN = 256
 
 
 @dataclass(frozen=True)
@@ -47,11 +55,26 @@ class HNeRVPPConfig(HybridConfig):
     plain_stages: int = 2  # last stages that leave the separable blocks out
     head_stride: int = 1  # upsampling by the head
     gated_stages: int = 0  # first stages whose separable blocks have gates
+    motion: int = 0  # 1: frames are read from the decoder's canvas at displaced places
+    margin: int = 0  # pixels by which the canvas is larger, on each side; padding comes on top
+
+    follows_motion: ClassVar[bool] = True
 
     @property
     def upsampling(self) -> int:
         """How many pixels a side of one grid cell has."""
         return math.prod(self.strides) * self.head_stride
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the smallest feature map."""
+        margins = 2 * self.margin
+        return grid_of(self.height + margins, self.width + margins, self.upsampling)
+
+    @property
+    def embedding_shape(self) -> tuple[int, int, int]:
+        """(C, h, w) stored for each frame: what is drawn from, then the motion, right and down."""
+        return (self.embedding_channels + 2 * self.motion, *self.grid)
 
     def check(self) -> None:
         """Check the fields that HNeRV has not."""
@@ -59,6 +82,8 @@ class HNeRVPPConfig(HybridConfig):
         check_range("plain_stages", self.plain_stages, 0, 8)
         check_range("head_stride", self.head_stride, 1, 5)
         check_range("gated_stages", self.gated_stages, 0, 8)
+        check_range("motion", self.motion, 0, 1)
+        check_range("margin", self.margin, 0, _MOST_MARGIN * self.motion)
 
     def count_macs(self) -> int | None:
         """Multiply-accumulates to decode a frame: convolutions, by what they give."""
@@ -77,7 +102,10 @@ class HNeRVPPConfig(HybridConfig):
                 macs += cells * _separable_macs(width, filters)
                 macs += upsampled * _separable_macs(next_width, filters)
             cells = upsampled
-        return macs + cells * self.channels[-1] * 3 * self.head_stride**2 * 9
+        macs += cells * self.channels[-1] * 3 * self.head_stride**2 * 9
+        rows, columns = self.grid
+        motion = 2 * self.height * columns * (rows + self.width)  # upsampled as two products
+        return macs + self.motion * motion
 
     @classmethod
     def for_base_width(
@@ -87,8 +115,10 @@ class HNeRVPPConfig(HybridConfig):
 
         Grid and embedding follow from clip and budget alone.
         """
+        margins = 2 * overrides.get("margin", 0)
+        canvas = sizing.height + margins, sizing.width + margins
         layout = choose_layout(
-            sizing,
+            sizing._replace(height=canvas[0], width=canvas[1]),
             strides=overrides.pop("strides", None),
             head_stride=overrides.pop("head_stride", None),
         )
@@ -115,6 +145,7 @@ def _separable_macs(width: int, filters: int) -> int:
 class HNeRVPP(Network):
     """HNeRV++, driven by embeddings that are fitted themselves."""
 
+    config: HNeRVPPConfig
     config_class = HNeRVPPConfig
     paper = "HNeRV embeddings with NeRV++ blocks (arXiv 2304.02633, 2402.18305)"
     arxiv = "2402.18305"
@@ -146,3 +177,76 @@ class HNeRVPP(Network):
         self.decoder = StagedDecoder(stem, stages, head)
         if with_encoder:
             self.encoder = EmbeddingTable(config.num_frames, config.embedding_shape)
+
+    @property
+    def has_motion(self) -> bool:
+        """Whether frames are read from what the decoder draws at displaced places."""
+        return bool(self.config.motion)
+
+    @property
+    def packed_size(self) -> tuple[int, int]:
+        """Height and width of the frames that `forward(packed=True)` leaves, before the crop."""
+        if self.has_motion:
+            return self.config.height, self.config.width
+        return self.config.padded_size
+
+    def drawn_from(self, embeddings: Tensor) -> Tensor:
+        """Return the channels of the embeddings (B, C, h, w) that the decoder draws from."""
+        return embeddings[:, : self.config.embedding_channels]
+
+    def place(self, x_hat: Tensor, embeddings: Tensor) -> Tensor:
+        """Read frames (B, 3, H, W) from the canvas that the decoder drew, where there is motion."""
+        if not self.has_motion:
+            return x_hat
+        motion = embeddings[:, self.config.embedding_channels :]
+        return read_canvas(x_hat, motion, (self.config.height, self.config.width))
+
+    @torch.no_grad()
+    def calibrate(self, frames: Tensor, motion: Tensor | None = None) -> None:
+        """Start the embeddings from the clip as it lies on the canvas, and the motion as given."""
+        if not (self.has_motion and isinstance(self.encoder, EmbeddingTable)):
+            super().calibrate(frames)
+            return
+        table = self.encoder.table
+        channels = self.config.embedding_channels
+        cells = self._motion_of_cells(motion, device=frames.device)
+        laid = torch.cat(
+            [self._laid_on_canvas(frames[i : i + 1], cells[i : i + 1]) for i in range(len(frames))]
+        )
+        drawn = EmbeddingTable(len(frames), (channels, *table.shape[2:]))
+        drawn.calibrate(laid, self.config.padded_size)
+        table[:, :channels] = drawn.table.to(table.device)
+        table[:, channels:] = cells.to(table.device)
+
+    def _motion_of_cells(self, motion: Tensor | None, *, device: torch.device) -> Tensor:
+        """Resample motion (N, 2, r, c), in pixels, to the embeddings' grid, in its unit."""
+        config = self.config
+        rows, columns = config.grid
+        if motion is None:
+            return torch.zeros(config.num_frames, 2, rows, columns, device=device)
+        corner = canvas_corner(config.padded_size, (config.height, config.width))
+        centres = [
+            ((torch.arange(cells) + 0.5) * config.upsampling - start) / side * 2 - 1
+            for cells, start, side in zip(
+                config.grid, corner, (config.height, config.width), strict=True
+            )
+        ]
+        y, x = torch.meshgrid(*centres, indexing="ij")
+        grid = torch.stack((x, y), -1).expand(config.num_frames, -1, -1, -1).to(device)
+        resampled = F.grid_sample(
+            motion.to(device).float(), grid, padding_mode="border", align_corners=False
+        )
+        return resampled / UNIT_PIXELS
+
+    def _laid_on_canvas(self, frame: Tensor, cells: Tensor) -> Tensor:
+        """Return what a frame (1, 3, H, W) uint8 shows of the canvas, (1, 3, H', W') uint8.
+
+        The motion of a place of the frame is taken for that of the same place of the canvas: it is
+        smooth, and this is where a fit starts.
+        """
+        size = self.config.padded_size
+        row, column = canvas_corner(size, (self.config.height, self.config.width))
+        bottom = size[0] - self.config.height - row
+        right = size[1] - self.config.width - column
+        padded = F.pad(frame.float(), (column, right, row, bottom), mode="replicate")
+        return read_canvas(padded, -cells, size).to(torch.uint8)

@@ -8,6 +8,7 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 import pytest
+import skimage.transform
 
 import inrcodec
 
@@ -37,6 +38,16 @@ def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """64x48, 6 frames, no audio."""
     path = tmp_path_factory.mktemp("clips") / "tiny.y4m"
     return write_y4m(path, moving_pattern(6, 48, 64))
+
+
+@pytest.fixture(scope="session")
+def panning_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """96x64, 10 frames of a texture that moves a pixel a frame, left and up."""
+    noise = np.random.default_rng(0).integers(16, 236, (20, 28))
+    texture = skimage.transform.resize(noise.astype(np.float64), (80, 112), order=3)
+    texture = texture.clip(16, 235).round().astype(np.uint8)
+    frames = np.stack([texture[i : i + 64, i : i + 96] for i in range(10)])
+    return write_y4m(tmp_path_factory.mktemp("clips") / "pan.y4m", frames)
 
 
 @pytest.fixture(scope="session")

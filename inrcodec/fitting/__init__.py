@@ -7,6 +7,7 @@ from inrcodec.fitting._fresh import check_fresh, choose_encoding
 from inrcodec.fitting._interrupt import InterruptFlag, hold_interrupts
 from inrcodec.fitting._loop import fit
 from inrcodec.fitting._losses import LOSSES
+from inrcodec.fitting._motion import ClipMotion, estimate_motion
 from inrcodec.fitting._precision import fp32_arithmetic, resolve_device, resolve_precision
 from inrcodec.fitting._progress import FitProgress, FitResult
 from inrcodec.fitting._recipes import RECIPES, recipe_config, recipe_epochs
@@ -15,12 +16,14 @@ from inrcodec.fitting._schedules import learning_rate_factor
 __all__ = [
     "LOSSES",
     "RECIPES",
+    "ClipMotion",
     "FitConfig",
     "FitProgress",
     "FitResult",
     "InterruptFlag",
     "check_fresh",
     "choose_encoding",
+    "estimate_motion",
     "fit",
     "fp32_arithmetic",
     "frame_batch",

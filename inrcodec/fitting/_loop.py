@@ -57,6 +57,7 @@ def fit(
     coded_bytes: CodedBytes | None = None,
     device: torch.device,
     goal_db: float | None = None,
+    motion: Tensor | None = None,
     state: dict[str, Any] | None = None,
     on_progress: Callable[[FitProgress], None] = lambda progress: None,
     save: Callable[[dict[str, Any]], None] = lambda state: None,
@@ -72,6 +73,7 @@ def fit(
         coded_bytes: codes tensors and counts, for a few times within the fit; None to estimate.
         device: where to compute.
         goal_db: mean RGB PSNR at which the quantised network is good enough: the fit ends there.
+        motion: `(N, 2, r, c)` where a network with motion starts from, see `Network.calibrate`.
         state: of an earlier `save`, to go on from.
         on_progress: called about twice a second.
         save: called about twice a minute, and on an interrupt, with the state between two steps.
@@ -88,6 +90,7 @@ def fit(
         coded_bytes=coded_bytes,
         device=device,
         goal_db=goal_db,
+        motion=motion,
     )
     if state is not None:
         run.load_state(state)
@@ -125,6 +128,7 @@ class _Fit:
         coded_bytes: CodedBytes | None = None,
         device: torch.device,
         goal_db: float | None = None,
+        motion: Tensor | None = None,
     ) -> None:
         self.started = time.perf_counter()
         self.config = config
@@ -133,7 +137,7 @@ class _Fit:
         self.device = device
         self.network = network.to(device).to(memory_format=torch.channels_last).train()
         self.frames = place_frames(frames, device)
-        network.calibrate(self.frames)
+        network.calibrate(self.frames, motion)
         self.order = FrameOrder(len(frames), config.batch_size, config.seed)
         if device.type == "cpu":
             keep_freed_memory()

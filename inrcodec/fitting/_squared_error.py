@@ -35,7 +35,7 @@ class PackedError:
         assert network.packing is not None  # the caller has looked
         config = network.config
         self.stride = network.packing
-        height, width = config.padded_size
+        height, width = network.packed_size
         self.padding = (0, width - config.width, 0, height - config.height)
         self.num_values = 3 * config.height * config.width
         self.frames = frames

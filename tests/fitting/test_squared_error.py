@@ -14,8 +14,13 @@ HEIGHT, WIDTH = 50, 70  # padded by every network
 
 
 def network(model: str) -> Network:
+    """A network by its name, or `hnervpp with motion`."""
     torch.manual_seed(0)
-    return build(model, for_budget(model, 12_000, height=HEIGHT, width=WIDTH, num_frames=3))
+    settings = {}
+    if model == "hnervpp with motion":
+        model, settings = "hnervpp", {"motion": 1, "margin": 6}
+    config = for_budget(model, 12_000, height=HEIGHT, width=WIDTH, num_frames=3, **settings)
+    return build(model, config)
 
 
 def clip() -> torch.Tensor:
@@ -33,7 +38,7 @@ def drive(model: Network, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Te
 
 @pytest.mark.parametrize("on_the_fly", [False, True])
 @pytest.mark.parametrize("loss", list(LOSSES_OF_MSE))
-@pytest.mark.parametrize("model", ["hnervpp", "hnerv", "nerv"])
+@pytest.mark.parametrize("model", ["hnervpp", "hnervpp with motion", "hnerv", "nerv"])
 def test_loss_and_gradients_are_those_of_the_frames(
     model: str, loss: str, on_the_fly: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -58,7 +63,7 @@ def test_bfloat16_loses_little() -> None:
     torch.testing.assert_close(rounded, exact, rtol=2e-2, atol=0.0)
 
 
-@pytest.mark.parametrize("model", names())
+@pytest.mark.parametrize("model", [*names(), "hnervpp with motion"])
 def test_networks_say_how_they_pack(model: str) -> None:
     net = network(model)
     if net.packing is None:
@@ -66,7 +71,7 @@ def test_networks_say_how_they_pack(model: str) -> None:
         assert kind.squash is not Network.squash or kind.auxiliary is not Network.auxiliary
         return
     x = net(*drive(net, torch.tensor([0])), packed=True)
-    height, width = net.config.padded_size
+    height, width = net.packed_size
     stride = net.packing
     assert x.shape == (1, 3 * stride**2, height // stride, width // stride)
     frames = torch.nn.functional.pixel_shuffle(x, stride)[..., :HEIGHT, :WIDTH]

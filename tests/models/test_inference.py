@@ -20,6 +20,7 @@ SIZES = {
     "plain last stage": {"strides": (3, 2), "head_stride": 2, "plain_stages": 1},
     "gates": {"strides": (3, 2), "head_stride": 2, "gated_stages": 2},
     "gates in the first stage": {"strides": (3, 2), "head_stride": 2, "gated_stages": 1},
+    "motion": {"strides": (4, 3), "head_stride": 4, "motion": 1, "margin": 5},
 }
 
 
@@ -84,8 +85,10 @@ def _assert_same(network: Network) -> None:
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
     if (cut := halves(prepared)) is not None:
         first, rest = cut
-        maps = first(indices if embeddings is None else embeddings)
+        maps = first(indices if embeddings is None else prepared.drawn_from(embeddings))
         found = torch.cat([F.pixel_shuffle(rest(one), stride) for one in maps.split(1)])
+        if embeddings is not None:
+            found = prepared.place(found, embeddings)
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 

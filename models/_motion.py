@@ -1,0 +1,74 @@
+"""Motion: frames are read from a canvas at displaced places, so that what moves is drawn once.
+
+In: a canvas (B, 3, H', W') that a decoder drew, and displacements (B, 2, h, w) on its grid of
+cells. Out: (B, 3, H, W), where pixel p is the canvas at p + d(p), bilinearly; d is upsampled
+bilinearly too. The canvas is larger than the frame by about the same margin on all sides.
+
+What a network draws for successive frames then differs where something changes, not wherever the
+camera moves; FFNeRV (arXiv 2212.12294) warps neighbouring frames instead, which it must draw first.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["UNIT_PIXELS", "canvas_corner", "read_canvas"]
+
+UNIT_PIXELS = 4.0
+"""What a displacement of 1 is: so that it is fitted as fast as an embedding of deviation 1."""
+
+_MOST = 2.0**14  # pixels; the largest canvas has as many
+
+
+def canvas_corner(canvas_size: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Return row and column of the canvas where a frame that does not move begins.
+
+    >>> canvas_corner((352, 672), (320, 640))
+    (16, 16)
+    """
+    return (canvas_size[0] - size[0]) // 2, (canvas_size[1] - size[1]) // 2
+
+
+def read_canvas(canvas: Tensor, motion: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return frames (B, 3, H, W) float32 of `size` (H, W).
+
+    Args:
+        canvas: (B, 3, H', W'); beyond its border it goes on as there.
+        motion: (B, 2, h, w), in units of 4 pixels: columns to the right, then rows down. What is
+            not finite counts as 0.
+        size: of the frames, at most that of the canvas.
+    """
+    height, width = size
+    rows, columns = canvas.shape[-2:]
+    row, column = canvas_corner((rows, columns), size)
+    pixels = torch.nan_to_num(motion.float(), 0.0, 0.0, 0.0) * UNIT_PIXELS
+    pixels = pixels.clamp(-_MOST, _MOST)
+    down = _interpolation(motion.shape[2], rows, device=motion.device)[row : row + height]
+    across = _interpolation(motion.shape[3], columns, device=motion.device)
+    with _exact(motion.device):
+        shift = down @ pixels @ across[column : column + width].T  # (B, 2, H, W)
+    # grid_sample's coordinates: -1 and 1 are the outer edges of the canvas.
+    x = torch.arange(width, device=motion.device) + (column + 0.5)
+    y = torch.arange(height, device=motion.device)[:, None] + (row + 0.5)
+    grid_x = (shift[:, 0] + x) * (2 / columns) - 1
+    grid_y = (shift[:, 1] + y) * (2 / rows) - 1
+    grid = torch.stack((grid_x, grid_y), 1).permute(0, 2, 3, 1)  # (B, H, W, 2)
+    return F.grid_sample(canvas.float(), grid, padding_mode="border", align_corners=False)
+
+
+def _exact(device: torch.device) -> AbstractContextManager[object]:
+    """Keep products as exact as what they are of; the meta device knows no autocast."""
+    if device.type == "meta":
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
+
+
+def _interpolation(num_cells: int, num_pixels: int, *, device: torch.device) -> Tensor:
+    """Return the matrix (num_pixels, num_cells) that upsamples linearly, half-pixel centres."""
+    cells = torch.eye(num_cells, device=device)[None]
+    weights = F.interpolate(cells, num_pixels, mode="linear", align_corners=False)
+    return weights[0].T
