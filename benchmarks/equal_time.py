@@ -99,6 +99,8 @@ ABLATION: dict[str, dict[str, Any]] = {
     "head of 4": {"model_settings": {"head_stride": 4}},
     "first kernel 1x1": {"model_settings": {"min_kernel_size": 1}},
     "no gates": {"model_settings": {"gated_stages": 0}},
+    "no motion": {"model_settings": {"motion": 0}},
+    "no margin": {"model_settings": {"motion": 1, "margin": 0}},
 }
 
 NOISY_LOAD = 0.5  # load average at which a measurement is disturbed

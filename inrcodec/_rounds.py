@@ -54,6 +54,7 @@ _RESERVE_FACTOR = 1.4
 _FEWEST_VISITS = 25
 _MACS_A_CORE_SECOND, _MACS_A_GPU_SECOND = 1.15e10, 1e12
 _SECONDS_A_VISIT = 0.003
+_PLACE_MACS = 1000  # that reading a pixel from a canvas, and back, takes as long as
 SCORED_AT_ONCE = 2
 """Frames: more of them leave the caches, and take longer each."""
 
@@ -241,7 +242,10 @@ def _expected_visits(job: EncodeJob, config: NetworkConfig) -> float:
     speed = _MACS_A_GPU_SECOND
     if job.device.type == "cpu":
         speed = _MACS_A_CORE_SECOND * torch.get_num_threads()
-    seconds_a_visit = macs_per_frame(config) / speed + _SECONDS_A_VISIT
+    macs = macs_per_frame(config)
+    if config.has_motion:
+        macs += _PLACE_MACS * config.height * config.width
+    seconds_a_visit = macs / speed + _SECONDS_A_VISIT
     return job.fit.seconds / (seconds_a_visit * len(job.source.frames))
 
 

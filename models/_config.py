@@ -86,7 +86,7 @@ class NetworkConfig:
 
     network: ClassVar[type[Network]]  # whose `config_class` this is
     frames_share_work: ClassVar[bool] = False  # so that a batch costs less than its frames alone
-    follows_motion: ClassVar[bool] = False  # where `motion` is set
+    follows_motion: ClassVar[bool] = False  # if its field `motion` is set
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -116,6 +116,11 @@ class NetworkConfig:
     def embedding_shape(self) -> tuple[int, int, int] | None:
         """(C, h, w) stored for each frame, or None where the index alone drives the network."""
         return None
+
+    @property
+    def has_motion(self) -> bool:
+        """Whether frames are read from what the decoder draws at displaced places."""
+        return False
 
     @property
     def largest_map(self) -> int:

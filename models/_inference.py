@@ -43,7 +43,7 @@ def prepare_for_inference(network: Network, dtype: torch.dtype) -> int:
     moves many pixels.
     """
     network.requires_grad_(False)
-    stride = 1 if network.has_motion else _split_head(network.decoder)
+    stride = 1 if network.config.has_motion else _split_head(network.decoder)
     fuses = _fuses(network, dtype)
     small = _small_parts(network) if fuses else []
     kept = {module for part in small for module in part.modules()}

@@ -74,11 +74,6 @@ class Network(nn.Module):
         return self.config.padded_size
 
     @property
-    def has_motion(self) -> bool:
-        """Whether frames are read from what the decoder draws at displaced places."""
-        return False
-
-    @property
     def packing(self) -> int | None:
         """Side s of the blocks of pixels that `forward(packed=True)` leaves as channels.
 
@@ -88,7 +83,7 @@ class Network(nn.Module):
         network = type(self)
         if network.squash is not Network.squash or network.auxiliary is not Network.auxiliary:
             return None
-        head = None if self.has_motion else getattr(self.decoder, "head", None)
+        head = None if self.config.has_motion else getattr(self.decoder, "head", None)
         return head.stride if isinstance(head, PixelShuffleHead) else 1
 
     def embed(self, frames: Tensor | None, frame_indices: Tensor) -> Tensor:
@@ -167,7 +162,7 @@ class Network(nn.Module):
     def _decode_packed(self, frame_indices: Tensor, embeddings: Tensor | None) -> Tensor:
         decoder = self.decoder
         if (
-            not self.has_motion
+            not self.config.has_motion
             and isinstance(decoder, StagedDecoder)
             and isinstance(decoder.head, PixelShuffleHead)
         ):

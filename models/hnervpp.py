@@ -76,6 +76,11 @@ class HNeRVPPConfig(HybridConfig):
         """(C, h, w) stored for each frame: what is drawn from, then the motion, right and down."""
         return (self.embedding_channels + 2 * self.motion, *self.grid)
 
+    @property
+    def has_motion(self) -> bool:
+        """Whether frames are read from what the decoder draws at displaced places."""
+        return self.motion == 1
+
     def check(self) -> None:
         """Check the fields that HNeRV has not."""
         super().check()
@@ -179,14 +184,9 @@ class HNeRVPP(Network):
             self.encoder = EmbeddingTable(config.num_frames, config.embedding_shape)
 
     @property
-    def has_motion(self) -> bool:
-        """Whether frames are read from what the decoder draws at displaced places."""
-        return bool(self.config.motion)
-
-    @property
     def packed_size(self) -> tuple[int, int]:
         """Height and width of the frames that `forward(packed=True)` leaves, before the crop."""
-        if self.has_motion:
+        if self.config.has_motion:
             return self.config.height, self.config.width
         return self.config.padded_size
 
@@ -196,7 +196,7 @@ class HNeRVPP(Network):
 
     def place(self, x_hat: Tensor, embeddings: Tensor) -> Tensor:
         """Read frames (B, 3, H, W) from the canvas that the decoder drew, where there is motion."""
-        if not self.has_motion:
+        if not self.config.has_motion:
             return x_hat
         motion = embeddings[:, self.config.embedding_channels :]
         return read_canvas(x_hat, motion, (self.config.height, self.config.width))
@@ -204,7 +204,7 @@ class HNeRVPP(Network):
     @torch.no_grad()
     def calibrate(self, frames: Tensor, motion: Tensor | None = None) -> None:
         """Start the embeddings from the clip as it lies on the canvas, and the motion as given."""
-        if not (self.has_motion and isinstance(self.encoder, EmbeddingTable)):
+        if not (self.config.has_motion and isinstance(self.encoder, EmbeddingTable)):
             super().calibrate(frames)
             return
         table = self.encoder.table

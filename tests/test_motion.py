@@ -63,7 +63,7 @@ def test_settings_networks_and_bounds_are_kept(frames: Tensor) -> None:
 
 
 def encoded(clip: Path, output: Path, **options: Any) -> inrcodec.EncodeReport:
-    wishes = {"size_bytes": 2500, "epochs": 150, "seed": 1, **options}
+    wishes = {"size_bytes": 2500, "epochs": 60, "seed": 1, **options}
     return inrcodec.encode(clip, output, **wishes)
 
 

@@ -27,7 +27,7 @@ _CELL_ROWS = 10
 _REACH = 0.1  # of the frame's shorter side: how far a run may move
 # (factor by which frames are smaller, steps, pixels of the first step), coarse to fine.
 _PAIR_LEVELS = ((4, 8, 0.6), (2, 6, 0.2))
-_LEVELS = ((2, 10, 0.5), (1, 12, 0.25))
+_LEVELS = ((2, 10, 0.5), (1, 6, 0.2))
 _PAIR_CELLS = (4, 8)
 _SMOOTHNESS = 4e-3  # weight of squared differences between neighbouring cells, in pixels
 _EDGE = 0.01  # grey levels in [0, 1] under which an error counts as squared
