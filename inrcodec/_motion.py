@@ -16,7 +16,7 @@ from torch import Tensor
 from inrcodec.fitting import ClipMotion, estimate_motion
 from inrcodec.models import entry
 
-PLACE_KMAC_PER_PIXEL = 1.5
+PLACE_KMAC_PER_PIXEL = 2.0
 """What reading a frame from its canvas takes of the time to decode it, in kMAC a pixel."""
 
 # Of a canvas and the frames that it stands for, displaced and as they are.

@@ -10,6 +10,7 @@ camera moves; FFNeRV (arXiv 2212.12294) warps neighbouring frames instead, which
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -21,6 +22,7 @@ __all__ = ["UNIT_PIXELS", "canvas_corner", "read_canvas"]
 UNIT_PIXELS = 4.0
 """What a displacement of 1 is: so that it is fitted as fast as an embedding of deviation 1."""
 
+_BANDS = 8
 _MOST = 2.0**14  # pixels; the largest canvas has as many
 
 
@@ -57,7 +59,20 @@ def read_canvas(canvas: Tensor, motion: Tensor, size: tuple[int, int]) -> Tensor
     grid_x = (shift[:, 0] + x) * (2 / columns) - 1
     grid_y = (shift[:, 1] + y) * (2 / rows) - 1
     grid = torch.stack((grid_x, grid_y), 1).permute(0, 2, 3, 1)  # (B, H, W, 2)
-    return F.grid_sample(canvas.float(), grid, padding_mode="border", align_corners=False)
+    return _sampled(canvas.float(), grid)
+
+
+def _sampled(canvas: Tensor, grid: Tensor) -> Tensor:
+    """Read canvases (B, 3, H', W') at a grid (B, H, W, 2)."""
+    batch, height, width, _ = grid.shape
+    bands = math.gcd(height, _BANDS)
+    if batch > 1 or bands == 1 or canvas.is_cuda or torch.is_grad_enabled():
+        return F.grid_sample(canvas, grid, padding_mode="border", align_corners=False)
+    # The CPU's threads share a batch, not a frame: bands of rows make one of it.
+    grid = grid.reshape(bands, height // bands, width, 2)
+    canvas = canvas.expand(bands, -1, -1, -1)
+    rows = F.grid_sample(canvas, grid, padding_mode="border", align_corners=False)
+    return rows.transpose(0, 1).reshape(1, 3, height, width)
 
 
 def _exact(device: torch.device) -> AbstractContextManager[object]:
