@@ -22,7 +22,6 @@ PLACE_KMAC_PER_PIXEL = 2.0
 # Of a canvas and the frames that it stands for, displaced and as they are.
 _LEAST_GAIN_DB = 0.5
 _LEAST_KMAC_PER_PIXEL = 2 * PLACE_KMAC_PER_PIXEL  # a bound under it is kept without motion
-_MARGIN_MULTIPLE = 8  # pixels
 
 
 def find_motion(
@@ -56,5 +55,4 @@ def motion_settings(motion: ClipMotion | None) -> dict[str, object]:
     """Return the settings of a network that follows `motion`."""
     if motion is None:
         return {}
-    margin = math.ceil(motion.reach / _MARGIN_MULTIPLE) * _MARGIN_MULTIPLE
-    return {"motion": 1, "margin": margin}
+    return {"motion": 1, "margin": math.ceil(motion.reach)}

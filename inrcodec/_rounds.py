@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -206,9 +207,29 @@ def _configure(
     motion: ClipMotion | None = None,
     num_rounds: int,
 ) -> NetworkConfig:
-    bound = job.max_kmac_per_pixel
-    if bound is not None and motion is not None:
-        bound -= PLACE_KMAC_PER_PIXEL
+    """Choose the network of a segment, which follows its motion unless the bytes are too few."""
+    settings, bound = job.model_settings, job.max_kmac_per_pixel
+    if motion is not None:
+        left = None if bound is None else bound - PLACE_KMAC_PER_PIXEL
+        with suppress(ModelError, RateError):
+            moving = {**motion_settings(motion), **settings}
+            return _shape(job, num_bytes, moving, left, frames=frames, num_rounds=num_rounds)
+    config = _shape(job, num_bytes, settings, bound, frames=frames, num_rounds=num_rounds)
+    if job.fresh:
+        config = choose_encoding(config, frames, seed=job.fit.seed, device=job.device)
+    return config
+
+
+def _shape(
+    job: EncodeJob,
+    num_bytes: int,
+    settings: Mapping[str, object],
+    max_kmac_per_pixel: float | None,
+    *,
+    frames: Tensor,
+    num_rounds: int,
+) -> NetworkConfig:
+    """Size a network, of a quick shape where the fit will be short."""
 
     def sized(*, quick: bool) -> NetworkConfig:
         return size_network(
@@ -216,9 +237,9 @@ def _configure(
             num_bytes,
             frames=frames,
             bits_per_parameter=job.bits_per_parameter,
-            max_kmac_per_pixel=bound,
+            max_kmac_per_pixel=max_kmac_per_pixel,
             quick=quick,
-            **{**motion_settings(motion), **job.model_settings},
+            **settings,
         )
 
     config = sized(quick=False)
@@ -227,8 +248,6 @@ def _configure(
         quick = sized(quick=True)
     if config != quick and _expected_visits(job, config) / num_rounds < _FEWEST_VISITS:
         config = quick
-    if job.fresh:
-        config = choose_encoding(config, frames, seed=job.fit.seed, device=job.device)
     return config
 
 

@@ -151,7 +151,7 @@ class SegmentDecoder:
 def tensor_layout(config: NetworkConfig) -> tuple[list[str], list[int], list[int]]:
     """Return names and sizes of the stored tensors, and how many each rANS payload holds.
 
-    They are the decoder's parameters, then the channels of the embeddings.
+    They are the decoder's parameters, then the channels of the embeddings, motion last.
     """
     with torch.device("meta"):
         decoder = config.build(with_encoder=False).decoder
@@ -161,6 +161,8 @@ def tensor_layout(config: NetworkConfig) -> tuple[list[str], list[int], list[int
     if config.embedding_shape is not None:
         channels, rows, columns = config.embedding_shape
         names += [f"embeddings.{i}" for i in range(channels)]
+        if config.has_motion:
+            names[-2:] = ["motion.right", "motion.down"]
         sizes += [config.num_frames * rows * columns] * channels
         groups.append(channels)
     return names, sizes, groups

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from inrcodec.errors import ModelError
 
-from ._config import NetworkConfig, Sizing, check_range, count_parameters
+from ._config import NetworkConfig, Sizing, check_range, count_parameters, typed
 from ._network import macs_per_frame
 
 __all__ = ["TOLERANCE", "fit_to_budget"]
@@ -167,8 +167,9 @@ def _neighbours(config: ConfigT, most: int = 1) -> Iterator[ConfigT]:
 
 
 def _check_overrides(config_class: type[NetworkConfig], overrides: dict[str, Any]) -> None:
-    allowed = {f.name for f in dataclasses.fields(config_class)}
-    allowed -= {"height", "width", "num_frames", "channels"}
-    for name in overrides:
+    types = {f.name: str(f.type) for f in dataclasses.fields(config_class)}
+    allowed = types.keys() - {"height", "width", "num_frames", "channels"}
+    for name, value in overrides.items():
         if name not in allowed:
             raise ModelError(f"cannot override {name!r}; it must be one of {sorted(allowed)}")
+        typed(name, types[name], value)

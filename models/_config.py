@@ -31,6 +31,7 @@ __all__ = [
     "check_range",
     "count_parameters",
     "show",
+    "typed",
 ]
 
 MAX_DECODER_PARAMS = 2**28
@@ -90,7 +91,7 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = _typed(field.name, str(field.type), getattr(self, field.name))
+            value = typed(field.name, str(field.type), getattr(self, field.name))
             object.__setattr__(self, field.name, value)
         self._check_geometry()
         self.check()
@@ -243,8 +244,11 @@ def show(value: object) -> str:
         return f"a huge {type(value).__name__}"
 
 
-def _typed(name: str, annotation: str, value: object) -> object:
-    """Return `value` as the field's type, or raise ModelError; bools are not ints here."""
+def typed(name: str, annotation: str, value: object) -> object:
+    """Return a field's `value` as the type that it is annotated with; bools are not ints here.
+
+    Raises: ModelError.
+    """
     if annotation == "int" and type(value) is int:
         return value
     if annotation == "str" and isinstance(value, str):

@@ -7,11 +7,13 @@ that table starts out as different for different frames as the frames are.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["EmbeddingTable"]
+__all__ = ["EmbeddingTable", "principal_components"]
 
 _CELL_SIDE = 8  # pixels that a cell of the grid is reduced to before its components are taken
 _LEAST_DEVIATION = 1e-6  # of a component; the others are rounding
@@ -31,27 +33,40 @@ class EmbeddingTable(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, frames: Tensor, padded_size: tuple[int, int]) -> None:
-        """Start from the principal components of the clip's cells, each with deviation 1.
+        """Start from the principal components of the clip's cells.
 
-        Every frame is reduced to 8x8 pixels a cell of the grid; over all cells of all frames, the C
-        components of largest variance are what an embedding says of its cell. Channels beyond the
-        clip's rank stay noise.
+        Channels beyond the clip's rank stay noise.
 
         Args:
             frames: (N, 3, H, W) uint8, all of the clip.
             padded_size: height and width of what the network decodes before it crops.
         """
-        num_frames, channels, rows, columns = self.table.shape
-        cells = torch.cat([_cells(frame, padded_size, (rows, columns)) for frame in frames])
-        cells -= cells.mean(0)
-        variances, components = torch.linalg.eigh(cells.T @ cells / len(cells))  # ascending
-        known = min(channels, int((variances > _LEAST_DEVIATION**2).sum()))
-        if known == 0:
-            return
-        order = torch.arange(len(variances) - 1, len(variances) - 1 - known, -1)
-        values = cells @ components[:, order] / variances[order].sqrt()  # (N * h * w, known)
-        values = values.reshape(num_frames, rows, columns, known).permute(0, 3, 1, 2)
-        self.table[:, :known] = values.to(self.table.device)
+        _, channels, rows, columns = self.table.shape
+        values = principal_components(frames, padded_size, (rows, columns), most=channels)
+        self.table[:, : values.shape[1]] = values.to(self.table.device)
+
+
+def principal_components(
+    frames: Iterable[Tensor], padded_size: tuple[int, int], grid: tuple[int, int], *, most: int
+) -> Tensor:
+    """Return what tells cells of a clip apart, (N, C, h, w), every channel of deviation 1.
+
+    Every frame is reduced to 8x8 pixels a cell of the grid; over all cells of all frames, these are
+    the components of largest variance, at most as many as the clip's rank.
+
+    Args:
+        frames: (3, H, W) uint8 each, all of the clip; taken once.
+        padded_size: height and width of what the grid covers.
+        grid: rows h and columns w.
+        most: channels wished for.
+    """
+    cells = torch.cat([_cells(frame, padded_size, grid) for frame in frames])  # (N * h * w, 192)
+    cells -= cells.mean(0)
+    variances, components = torch.linalg.eigh(cells.T @ cells / len(cells))  # ascending
+    known = min(most, int((variances > _LEAST_DEVIATION**2).sum()))
+    order = torch.arange(len(variances) - 1, len(variances) - 1 - known, -1)
+    values = cells @ components[:, order] / variances[order].sqrt()  # (N * h * w, known)
+    return values.reshape(-1, *grid, known).permute(0, 3, 1, 2)
 
 
 def _cells(frame: Tensor, padded_size: tuple[int, int], grid: tuple[int, int]) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["UNIT_PIXELS", "canvas_corner", "read_canvas"]
+__all__ = ["UNIT_PIXELS", "canvas_corner", "lay_on_canvas", "motion_of_cells", "read_canvas"]
 
 UNIT_PIXELS = 4.0
 """What a displacement of 1 is: so that it is fitted as fast as an embedding of deviation 1."""
@@ -60,6 +60,41 @@ def read_canvas(canvas: Tensor, motion: Tensor, size: tuple[int, int]) -> Tensor
     grid_y = (shift[:, 1] + y) * (2 / rows) - 1
     grid = torch.stack((grid_x, grid_y), 1).permute(0, 2, 3, 1)  # (B, H, W, 2)
     return _sampled(canvas.float(), grid)
+
+
+def motion_of_cells(
+    motion: Tensor, grid: tuple[int, int], canvas_size: tuple[int, int], size: tuple[int, int]
+) -> Tensor:
+    """Resample motion (N, 2, r, c), in pixels, to a canvas's grid: (N, 2, h, w) in its unit.
+
+    Args:
+        motion: r x c cells cover a frame; beyond it motion is as at its border.
+        grid: rows h and columns w of the canvas's cells.
+        canvas_size: its height and width.
+        size: height and width of a frame.
+    """
+    corner = canvas_corner(canvas_size, size)
+    places = []  # of the centres of cells, -1 and 1 being the edges of the frame
+    for cells, side, start, frame_side in zip(grid, canvas_size, corner, size, strict=True):
+        pixels = (torch.arange(cells, device=motion.device) + 0.5) * (side / cells) - start
+        places.append(pixels * (2 / frame_side) - 1)
+    y, x = torch.meshgrid(*places, indexing="ij")
+    at = torch.stack((x, y), -1).expand(len(motion), -1, -1, -1)
+    resampled = F.grid_sample(motion.float(), at, padding_mode="border", align_corners=False)
+    return resampled / UNIT_PIXELS
+
+
+def lay_on_canvas(frame: Tensor, cells: Tensor, canvas_size: tuple[int, int]) -> Tensor:
+    """Return what a frame (3, H, W) uint8 shows of its canvas, (3, H', W') uint8.
+
+    The motion `cells` (2, h, w) of a place of the frame is taken for that of the same place of the
+    canvas: it is smooth, and this is only where a fit starts.
+    """
+    height, width = frame.shape[1:]
+    row, column = canvas_corner(canvas_size, (height, width))
+    bottom, right = canvas_size[0] - height - row, canvas_size[1] - width - column
+    padded = F.pad(frame[None].float(), (column, right, row, bottom), mode="replicate")
+    return read_canvas(padded, -cells[None], canvas_size)[0].round().to(torch.uint8)
 
 
 def _sampled(canvas: Tensor, grid: Tensor) -> Tensor:

@@ -24,15 +24,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ._blocks import PixelShuffleHead, StagedDecoder, conv
 from ._config import ConfigT, Sizing, check_range
-from ._embeddings import EmbeddingTable
+from ._embeddings import EmbeddingTable, principal_components
 from ._hybrid import HybridConfig
 from ._layout import choose_layout
-from ._motion import UNIT_PIXELS, canvas_corner, read_canvas
+from ._motion import lay_on_canvas, motion_of_cells, read_canvas
 from ._network import Network
 from ._registry import register
 from ._separable import SeparableStage
@@ -120,10 +119,10 @@ class HNeRVPPConfig(HybridConfig):
 
         Grid and embedding follow from clip and budget alone.
         """
-        margins = 2 * overrides.get("margin", 0)
-        canvas = sizing.height + margins, sizing.width + margins
+        margin = overrides.get("margin", 0)
+        check_range("margin", margin, 0, _MOST_MARGIN)
         layout = choose_layout(
-            sizing._replace(height=canvas[0], width=canvas[1]),
+            sizing._replace(height=sizing.height + 2 * margin, width=sizing.width + 2 * margin),
             strides=overrides.pop("strides", None),
             head_stride=overrides.pop("head_stride", None),
         )
@@ -209,44 +208,11 @@ class HNeRVPP(Network):
             return
         table = self.encoder.table
         channels = self.config.embedding_channels
-        cells = self._motion_of_cells(motion, device=frames.device)
-        laid = torch.cat(
-            [self._laid_on_canvas(frames[i : i + 1], cells[i : i + 1]) for i in range(len(frames))]
-        )
-        drawn = EmbeddingTable(len(frames), (channels, *table.shape[2:]))
-        drawn.calibrate(laid, self.config.padded_size)
-        table[:, :channels] = drawn.table.to(table.device)
-        table[:, channels:] = cells.to(table.device)
-
-    def _motion_of_cells(self, motion: Tensor | None, *, device: torch.device) -> Tensor:
-        """Resample motion (N, 2, r, c), in pixels, to the embeddings' grid, in its unit."""
-        config = self.config
-        rows, columns = config.grid
+        size, canvas_size = (self.config.height, self.config.width), self.config.padded_size
         if motion is None:
-            return torch.zeros(config.num_frames, 2, rows, columns, device=device)
-        corner = canvas_corner(config.padded_size, (config.height, config.width))
-        centres = [
-            ((torch.arange(cells) + 0.5) * config.upsampling - start) / side * 2 - 1
-            for cells, start, side in zip(
-                config.grid, corner, (config.height, config.width), strict=True
-            )
-        ]
-        y, x = torch.meshgrid(*centres, indexing="ij")
-        grid = torch.stack((x, y), -1).expand(config.num_frames, -1, -1, -1).to(device)
-        resampled = F.grid_sample(
-            motion.to(device).float(), grid, padding_mode="border", align_corners=False
-        )
-        return resampled / UNIT_PIXELS
-
-    def _laid_on_canvas(self, frame: Tensor, cells: Tensor) -> Tensor:
-        """Return what a frame (1, 3, H, W) uint8 shows of the canvas, (1, 3, H', W') uint8.
-
-        The motion of a place of the frame is taken for that of the same place of the canvas: it is
-        smooth, and this is where a fit starts.
-        """
-        size = self.config.padded_size
-        row, column = canvas_corner(size, (self.config.height, self.config.width))
-        bottom = size[0] - self.config.height - row
-        right = size[1] - self.config.width - column
-        padded = F.pad(frame.float(), (column, right, row, bottom), mode="replicate")
-        return read_canvas(padded, -cells, size).to(torch.uint8)
+            motion = torch.zeros(len(frames), 2, 1, 1)
+        cells = motion_of_cells(motion.to(frames.device), self.config.grid, canvas_size, size)
+        laid = (lay_on_canvas(*pair, canvas_size) for pair in zip(frames, cells, strict=True))
+        drawn = principal_components(laid, canvas_size, self.config.grid, most=channels)
+        table[:, : drawn.shape[1]] = drawn.to(table.device)
+        table[:, channels:] = cells.to(table.device)

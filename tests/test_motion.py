@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 import inrcodec
+from inrcodec._info import describe
 from inrcodec._motion import find_motion, motion_settings
 from inrcodec.errors import ModelError
 from inrcodec.fitting import ClipMotion
@@ -42,7 +43,7 @@ def found(
 def test_what_moves_is_followed(frames: Tensor) -> None:
     motion = found(frames)
     assert motion is not None
-    assert motion_settings(motion) == {"motion": 1, "margin": 8}
+    assert motion_settings(motion) == {"motion": 1, "margin": 5}
     assert motion_settings(None) == {}
 
 
@@ -76,6 +77,8 @@ def test_motion_makes_files_better(panning_clip: Path, tmp_path: Path) -> None:
     with inrcodec.VideoDecoder(path) as decoder:
         assert tuple(decoder[3:7].shape) == (4, 3, 64, 96)
         in_order = decoder[:]
+        names = describe(path)["tensors"]
+        assert list(names)[-2:] == ["motion.right", "motion.down"]
         alone = decoder[7].int() - in_order[7].int()  # by itself it may be rounded differently
         assert alone.abs().max() <= 1
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 
 from inrcodec._rounds import EncodeJob, _configure
-from inrcodec.fitting import FitConfig
-from inrcodec.models import HNeRVPPConfig, NetworkConfig
+from inrcodec.errors import RateError
+from inrcodec.fitting import ClipMotion, FitConfig
+from inrcodec.models import HNeRVPPConfig, NetworkConfig, macs_per_frame
 
 NUM_FRAMES = 12
 
@@ -20,6 +22,8 @@ def configured(
     model: str = "hnervpp",
     max_kmac_per_pixel: float | None = None,
     model_settings: dict[str, object] | None = None,
+    motion: ClipMotion | None = None,
+    num_bytes: int = 20_000,
     **budget: Any,
 ) -> NetworkConfig:
     frames = torch.zeros(NUM_FRAMES, 3, 144, 176, dtype=torch.uint8)
@@ -34,7 +38,7 @@ def configured(
         model_settings=model_settings or {},
         max_kmac_per_pixel=max_kmac_per_pixel,
     )
-    return _configure(job, 20_000, frames=frames, num_rounds=num_rounds)
+    return _configure(job, num_bytes, frames=frames, motion=motion, num_rounds=num_rounds)
 
 
 def head(config: NetworkConfig) -> int:
@@ -60,3 +64,36 @@ def test_a_bound_and_settings_are_kept_in_long_fits() -> None:
     assert head(configured(epochs=1000, max_kmac_per_pixel=0.3)) == 4
     assert configured(epochs=1, model="hnerv") == configured(epochs=1000, model="hnerv")
     assert configured(seconds=1.0, model="hnerv") == configured(epochs=1000, model="hnerv")
+
+
+def test_networks_have_room_for_motion() -> None:
+    pixels = torch.zeros(NUM_FRAMES, 2, 4, 5)
+    pixels[-1] = 20.0  # nearly all frames are within the margin
+    pixels[1:3, 1] = -9.5
+    motion = ClipMotion(pixels, gain_db=3.0)
+    config = configured(epochs=100, motion=motion)
+    assert isinstance(config, HNeRVPPConfig)
+    assert (config.motion, config.margin) == (1, 15)
+    assert config.padded_size[0] >= 144 + 2 * 15
+    set_otherwise = configured(epochs=100, motion=motion, model_settings={"margin": 4})
+    assert isinstance(set_otherwise, HNeRVPPConfig)
+    assert (set_otherwise.motion, set_otherwise.margin) == (1, 4)
+
+
+def test_a_bound_leaves_time_for_motion() -> None:
+    free = configured(epochs=1000)
+    bound = macs_per_frame(free) / (1000 * 144 * 176)
+    assert configured(epochs=1000, max_kmac_per_pixel=bound) == free
+    motion = ClipMotion(torch.zeros(NUM_FRAMES, 2, 4, 5), gain_db=3.0)
+    assert macs_per_frame(configured(epochs=1000, motion=motion)) > macs_per_frame(free)
+    moving = configured(epochs=1000, motion=motion, max_kmac_per_pixel=bound)
+    assert moving.has_motion
+    assert macs_per_frame(moving) < macs_per_frame(free)
+
+
+def test_motion_is_given_up_where_there_is_no_such_network() -> None:
+    """Here for a canvas of more than the largest margin; for too few bytes it is the same."""
+    motion = ClipMotion(torch.full((NUM_FRAMES, 2, 4, 5), 300.0), gain_db=3.0)
+    assert configured(epochs=10, motion=motion) == configured(epochs=10)
+    with pytest.raises(RateError):
+        configured(epochs=10, motion=motion, num_bytes=100)

@@ -34,6 +34,7 @@ _EDGE = 0.01  # grey levels in [0, 1] under which an error counts as squared
 _CUT = 0.5  # of a frame's variance: what the frame before it must explain
 _PAIRS_AT_ONCE = 16
 _LEAST_ERROR = 1e-5  # 50 dB
+_NEARLY_ALL = 0.95  # the rest may have been lost sight of
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class ClipMotion:
 
     @property
     def reach(self) -> float:
-        """Pixels by which a frame as a whole is displaced at most, across or down."""
-        return float(_dominant(self.pixels).abs().max())
+        """Pixels by which nearly all frames are displaced at most, as a whole, across or down."""
+        return float(_dominant(self.pixels).abs().amax(1).quantile(_NEARLY_ALL))
 
 
 def estimate_motion(
@@ -64,18 +65,21 @@ def estimate_motion(
         fields = motion[indices - steps]
         if distance > 1:
             fields = 2 * fields - motion[indices - 2 * steps]  # it goes on as fast as before
-        for level in _LEVELS:
-            fields = _refined(grey[anchors], grey[indices], fields, level)
-        motion[indices] = fields
+        for part in torch.arange(len(indices)).split(_PAIRS_AT_ONCE):
+            canvases, moved = grey[anchors[part]], grey[indices[part]]
+            found = fields[part]
+            for level in _LEVELS:
+                found = _refined(canvases, moved, found, level)
+            motion[indices[part]] = found
     for start, end in runs:
         anchor = (start + end) // 2
         gains[start:end] = _gains_db(grey[anchor], grey[start:end], motion[start:end])
         # The canvas lies in the middle of where the run's frames are.
         shifts = _dominant(motion[start:end])
         motion[start:end] -= ((shifts.amax(0) + shifts.amin(0)) / 2)[None, :, None, None]
-    found = ClipMotion(motion * scale, float(gains.mean()))
-    _log.info("motion: reach %.1f pixels, %.2f dB nearer", found.reach, found.gain_db)
-    return found
+    clip_motion = ClipMotion(motion * scale, float(gains.mean()))
+    _log.info("motion: %.1f pixels, %.2f dB nearer", clip_motion.reach, clip_motion.gain_db)
+    return clip_motion
 
 
 def _outwards(runs: list[tuple[int, int]]) -> list[tuple[Tensor, Tensor]]:

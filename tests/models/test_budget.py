@@ -126,6 +126,24 @@ def test_too_large_says_the_largest() -> None:
         models.for_budget("nerv", 2**40, height=64, width=64, num_frames=1)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("margin", "16"), ("head_stride", 2.0), ("strides", 4), ("strides", "22")]
+)
+def test_overrides_of_another_type(field: str, value: object) -> None:
+    with pytest.raises(ModelError, match=f"{field} is .*; it must be of type"):
+        models.for_budget(
+            "hnervpp", 30_000, height=64, width=96, num_frames=8, **{"motion": 1, field: value}
+        )
+
+
+@pytest.mark.parametrize("margin", [-1, 300])
+def test_margins_out_of_range(margin: int) -> None:
+    with pytest.raises(ModelError, match=f"margin is {margin}"):
+        models.for_budget(
+            "hnervpp", 30_000, height=64, width=96, num_frames=8, motion=1, margin=margin
+        )
+
+
 @pytest.mark.parametrize("field", ["channels", "colour"])
 def test_unknown_override(field: str) -> None:
     with pytest.raises(ModelError, match=f"cannot override '{field}'"):
