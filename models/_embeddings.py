@@ -65,7 +65,7 @@ def principal_components(
     variances, components = torch.linalg.eigh(cells.T @ cells / len(cells))  # ascending
     known = min(most, int((variances > _LEAST_DEVIATION**2).sum()))
     order = torch.arange(len(variances) - 1, len(variances) - 1 - known, -1)
-    values = cells @ components[:, order] / variances[order].sqrt()  # (N * h * w, known)
+    values: Tensor = cells @ components[:, order] / variances[order].sqrt()  # (N * h * w, known)
     return values.reshape(-1, *grid, known).permute(0, 3, 1, 2)
 
 

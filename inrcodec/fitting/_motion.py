@@ -65,7 +65,7 @@ def estimate_motion(
         fields = motion[indices - steps]
         if distance > 1:
             fields = 2 * fields - motion[indices - 2 * steps]  # it goes on as fast as before
-        for part in torch.arange(len(indices)).split(_PAIRS_AT_ONCE):
+        for part in torch.split(torch.arange(len(indices)), _PAIRS_AT_ONCE):
             canvases, moved = grey[anchors[part]], grey[indices[part]]
             found = fields[part]
             for level in _LEVELS:
