@@ -7,6 +7,7 @@ that table starts out as different for different frames as the frames are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -66,7 +67,8 @@ def principal_components(
     known = min(most, int((variances > _LEAST_DEVIATION**2).sum()))
     order = torch.arange(len(variances) - 1, len(variances) - 1 - known, -1)
     values: Tensor = cells @ components[:, order] / variances[order].sqrt()  # (N * h * w, known)
-    return values.reshape(-1, *grid, known).permute(0, 3, 1, 2)
+    num_frames = len(cells) // math.prod(grid)
+    return values.reshape(num_frames, *grid, known).permute(0, 3, 1, 2)
 
 
 def _cells(frame: Tensor, padded_size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
