@@ -171,14 +171,13 @@ def encode_round(
     left = num_bytes - _fixed_bytes(header)
     reserve = 0.0 if seconds is None else _reserve_seconds(job, configs)
     fits = []
-    for i, (a, b) in enumerate(spans):
+    for i, ((a, b), config, motion) in enumerate(zip(spans, configs, job.motions, strict=True)):
         frames_left = len(job.source.frames) - a
         budget = job.fit
         if seconds is not None:
             allowed = (seconds - session.seconds() - reserve) * (b - a) / frames_left
             budget = replace(job.fit, epochs=None, seconds=max(allowed, 0.1))
         share_bytes = left * (b - a) // len(job.source.frames)
-        motion = job.motions[i]
         part = SegmentJob(
             job.model,
             share_bytes,
@@ -191,10 +190,10 @@ def encode_round(
         key = f"{name}.{i}"
         _log.info(
             "frames %d to %d: %s of %d values in %d bytes, %s",
-            *(a, b - 1, job.model, count_parameters(configs[i]).total, part.num_bytes),
-            configs[i].to_dict(),
+            *(a, b - 1, job.model, count_parameters(config).total, part.num_bytes),
+            config.to_dict(),
         )
-        fits.append(_fit(key, stage, job, configs[i], (a, b), part, session, bars))
+        fits.append(_fit(key, stage, job, config, (a, b), part, session, bars))
     encoded = EncodedVideo(header, configs, fits, [], job.audio)
     return encoded.recode(num_bytes)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._inference import halves, prepare_for_inference
+from ._motion import read_displaced
 from ._network import (
     Network,
     NetworkConfig,
@@ -54,5 +55,6 @@ __all__ = [
     "macs_per_frame",
     "names",
     "prepare_for_inference",
+    "read_displaced",
     "register",
 ]

@@ -17,7 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["UNIT_PIXELS", "canvas_corner", "lay_on_canvas", "motion_of_cells", "read_canvas"]
+__all__ = [
+    "UNIT_PIXELS",
+    "canvas_corner",
+    "lay_on_canvas",
+    "motion_of_cells",
+    "read_canvas",
+    "read_displaced",
+]
 
 UNIT_PIXELS = 4.0
 """What a displacement of 1 is: so that it is fitted as fast as an embedding of deviation 1."""
@@ -44,18 +51,23 @@ def read_canvas(canvas: Tensor, motion: Tensor, size: tuple[int, int]) -> Tensor
             not finite counts as 0.
         size: of the frames, at most that of the canvas.
     """
+    pixels = torch.nan_to_num(motion.float(), 0.0, 0.0, 0.0) * UNIT_PIXELS
+    return read_displaced(canvas, pixels.clamp(-_MOST, _MOST), size)
+
+
+def read_displaced(canvas: Tensor, pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    """`read_canvas` for any channels (B, C, H', W') and displacements (B, 2, h, w) in pixels."""
     height, width = size
     rows, columns = canvas.shape[-2:]
     row, column = canvas_corner((rows, columns), size)
-    pixels = torch.nan_to_num(motion.float(), 0.0, 0.0, 0.0) * UNIT_PIXELS
-    pixels = pixels.clamp(-_MOST, _MOST)
-    down = _interpolation(motion.shape[2], rows, device=motion.device)[row : row + height]
-    across = _interpolation(motion.shape[3], columns, device=motion.device)
-    with _exact(motion.device):
+    device = pixels.device
+    down = _interpolation(pixels.shape[2], rows, device=device)[row : row + height]
+    across = _interpolation(pixels.shape[3], columns, device=device)
+    with _exact(device):
         shift = down @ pixels @ across[column : column + width].T  # (B, 2, H, W)
     # grid_sample's coordinates: -1 and 1 are the outer edges of the canvas.
-    x = torch.arange(width, device=motion.device) + (column + 0.5)
-    y = torch.arange(height, device=motion.device)[:, None] + (row + 0.5)
+    x = torch.arange(width, device=device) + (column + 0.5)
+    y = torch.arange(height, device=device)[:, None] + (row + 0.5)
     grid_x = (shift[:, 0] + x) * (2 / columns) - 1
     grid_y = (shift[:, 1] + y) * (2 / rows) - 1
     grid = torch.stack((grid_x, grid_y), 1).permute(0, 2, 3, 1)  # (B, H, W, 2)
@@ -98,7 +110,7 @@ def lay_on_canvas(frame: Tensor, cells: Tensor, canvas_size: tuple[int, int]) ->
 
 
 def _sampled(canvas: Tensor, grid: Tensor) -> Tensor:
-    """Read canvases (B, 3, H', W') at a grid (B, H, W, 2)."""
+    """Read canvases (B, C, H', W') at a grid (B, H, W, 2)."""
     batch, height, width, _ = grid.shape
     bands = math.gcd(height, _BANDS)
     if batch > 1 or bands == 1 or canvas.is_cuda or torch.is_grad_enabled():
@@ -107,7 +119,7 @@ def _sampled(canvas: Tensor, grid: Tensor) -> Tensor:
     grid = grid.reshape(bands, height // bands, width, 2)
     canvas = canvas.expand(bands, -1, -1, -1)
     rows = F.grid_sample(canvas, grid, padding_mode="border", align_corners=False)
-    return rows.transpose(0, 1).reshape(1, 3, height, width)
+    return rows.transpose(0, 1).reshape(1, -1, height, width)
 
 
 def _exact(device: torch.device) -> AbstractContextManager[object]:

@@ -71,7 +71,8 @@ class Network(nn.Module):
     @property
     def packed_size(self) -> tuple[int, int]:
         """Height and width of the frames that `forward(packed=True)` leaves, before the crop."""
-        return self.config.padded_size
+        config = self.config
+        return (config.height, config.width) if config.has_motion else config.padded_size
 
     @property
     def packing(self) -> int | None:

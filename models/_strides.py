@@ -15,7 +15,7 @@ from itertools import combinations_with_replacement
 __all__ = ["FACTORS", "choose_strides", "grid_of", "product_of"]
 
 FACTORS = (5, 4, 3, 2)
-_CELLS_WEIGHT = 0.02  # padding that one octave away from the wished number of cells is worth
+_CELLS_WEIGHT = 0.03  # padding that one octave away from the wished number of cells is worth
 _AVOID_PADDING = 0.15  # more padding than this is taken only when there is no other way
 _MIN_PRODUCT = 2
 
@@ -33,6 +33,8 @@ def choose_strides(
     (5, 4, 4, 2, 2)
     >>> choose_strides(720, 1280)
     (4, 3, 3, 2, 2)
+    >>> choose_strides(272, 640)  # padded to 288x648
+    (3, 3, 2, 2, 2)
     >>> choose_strides(640, 1280, num_cells=128, max_stages=4)
     (5, 4, 2, 2)
     """

@@ -182,13 +182,6 @@ class HNeRVPP(Network):
         if with_encoder:
             self.encoder = EmbeddingTable(config.num_frames, config.embedding_shape)
 
-    @property
-    def packed_size(self) -> tuple[int, int]:
-        """Height and width of the frames that `forward(packed=True)` leaves, before the crop."""
-        if self.config.has_motion:
-            return self.config.height, self.config.width
-        return self.config.padded_size
-
     def drawn_from(self, embeddings: Tensor) -> Tensor:
         """Return the channels of the embeddings (B, C, h, w) that the decoder draws from."""
         return embeddings[:, : self.config.embedding_channels]

@@ -19,6 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from inrcodec.models import read_displaced
+
 _log = logging.getLogger(__name__)
 
 _PIXELS = 320 * 160  # of a frame, at most, when it is compared
@@ -172,13 +174,7 @@ def _dominant(fields: Tensor) -> Tensor:
 def _moved(canvas: Tensor, fields: Tensor) -> Tensor:
     """Read canvases `(B, 1, h, w)` at displaced places; `fields` `(B, 2, r, c)` in their pixels."""
     height, width = canvas.shape[2:]
-    x = (torch.arange(width) + 0.5) * (2 / width) - 1
-    y = (torch.arange(height) + 0.5) * (2 / height) - 1
-    place = torch.stack((x.expand(height, width), y[:, None].expand(height, width)), -1)
-    shift = fields * torch.tensor((2 / width, 2 / height)).view(1, 2, 1, 1)
-    shift = F.interpolate(shift, (height, width), mode="bilinear", align_corners=False)
-    grid = place + shift.permute(0, 2, 3, 1)
-    return F.grid_sample(canvas, grid, padding_mode="border", align_corners=False)
+    return read_displaced(canvas, fields, (height, width))
 
 
 def _gains_db(canvas: Tensor, frames: Tensor, fields: Tensor) -> Tensor:
