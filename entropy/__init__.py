@@ -1,17 +1,23 @@
 """Entropy coding: integer probability models and a coder that knows nothing of them.
 
 The models (`MixtureModel`) turn a few stored integers into a table of 16-bit frequencies by
-integer arithmetic alone; the coder (`rans_compress`, `rans_decompress`) is CompressAI's rANS.
+integer arithmetic alone; `MagnitudeContext` says which table suits a value by those before it; the
+coder (`rans_compress`, `rans_decompress`, `RansReader`) is CompressAI's rANS.
 """
 
+from inrcodec.entropy._context import MAX_GAIN, NUM_LEVELS, MagnitudeContext
 from inrcodec.entropy._mixture import MAX_ALPHABET, TABLE_BITS, MixtureModel
 from inrcodec.entropy._mixture_fit import empirical_entropy_bits, fit_mixture
-from inrcodec.entropy._rans import rans_compress, rans_decompress
+from inrcodec.entropy._rans import RansReader, rans_compress, rans_decompress
 
 __all__ = [
     "MAX_ALPHABET",
+    "MAX_GAIN",
+    "NUM_LEVELS",
     "TABLE_BITS",
+    "MagnitudeContext",
     "MixtureModel",
+    "RansReader",
     "empirical_entropy_bits",
     "fit_mixture",
     "rans_compress",

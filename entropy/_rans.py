@@ -14,8 +14,10 @@ import importlib.util
 import struct
 from functools import lru_cache
 from importlib.machinery import EXTENSION_SUFFIXES
+from itertools import compress
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +30,7 @@ _Tables = tuple[list[list[int]], list[int], list[int]]
 
 
 def rans_compress(
-    symbols: NDArray[np.int32], table_indexes: NDArray[np.int32], models: list[MixtureModel]
+    symbols: NDArray[np.int32], table_indexes: NDArray[np.integer[Any]], models: list[MixtureModel]
 ) -> bytes:
     """Encode `symbols`, each with the table of `models[table_index]`.
 
@@ -58,7 +60,7 @@ def rans_compress(
 
 
 def rans_decompress(
-    payload: bytes, table_indexes: NDArray[np.int32], models: list[MixtureModel]
+    payload: bytes, table_indexes: NDArray[np.integer[Any]], models: list[MixtureModel]
 ) -> NDArray[np.int32]:
     """Decode one symbol for each of `table_indexes`: the inverse of `rans_compress`.
 
@@ -69,26 +71,81 @@ def rans_decompress(
     >>> rans_decompress(bytes.fromhex("1878f5d639000000"), np.zeros(3, int), [model]).tolist()
     [0, 1, -2]
     """
-    num_symbols = table_indexes.size
-    if num_symbols == 0:
-        if payload:
-            raise ValueError(f"payload has {len(payload)} bytes, must be empty for no symbols")
-        return np.zeros(0, np.int32)
-    most = _STATE_BYTES + _WORD_BYTES * num_symbols
-    if len(payload) % _WORD_BYTES or not _STATE_BYTES <= len(payload) <= most:
-        raise ValueError(
-            f"payload has {len(payload)} bytes, must be a multiple of {_WORD_BYTES} "
-            f"from {_STATE_BYTES} to {most}"
-        )
-    # The coder reads past a payload that is too short: no symbol takes more than one word, so
-    # with this padding it cannot leave the buffer.
-    padded = payload.ljust(most, b"\0")
-    indexes, tables = table_indexes.tolist(), _tables(models)
-    symbols = _ans().RansDecoder().decode_with_indexes(padded, indexes, *tables)
-    # Any bytes decode to some symbols; only those that encode to the same bytes are the right ones.
-    if _encode(symbols, indexes, tables) != payload:
-        raise ValueError(f"payload is not the code of {num_symbols} symbols under these tables")
-    return np.asarray(symbols, np.int32)
+    reader = RansReader(payload, models, num_symbols=table_indexes.size)
+    symbols = reader.read(table_indexes)
+    reader.end()
+    return symbols
+
+
+class RansReader:
+    """Decodes a payload piece by piece: tables may depend on the symbols read before.
+
+    Args:
+        payload: of `rans_compress`.
+        models: one or more probability models.
+        num_symbols: that will be read, in all.
+
+    Raises:
+        ValueError: so many symbols have no payload of this length.
+
+    >>> model = MixtureModel(16, 40, 128, center=0, lowest=-2, highest=2)
+    >>> reader = RansReader(bytes.fromhex("1878f5d639000000"), [model], num_symbols=3)
+    >>> reader.read(np.zeros(1, int)).tolist(), reader.read(np.zeros(2, int)).tolist()
+    ([0], [1, -2])
+    >>> reader.end()
+    """
+
+    def __init__(self, payload: bytes, models: list[MixtureModel], *, num_symbols: int) -> None:
+        self._payload, self._num_symbols = payload, num_symbols
+        self._symbols: list[int] = []
+        self._indexes: list[int] = []
+        if num_symbols == 0:
+            if payload:
+                raise ValueError(f"payload has {len(payload)} bytes, must be empty for no symbols")
+            return
+        most = _STATE_BYTES + _WORD_BYTES * num_symbols
+        if len(payload) % _WORD_BYTES or not _STATE_BYTES <= len(payload) <= most:
+            raise ValueError(
+                f"payload has {len(payload)} bytes, must be a multiple of {_WORD_BYTES} "
+                f"from {_STATE_BYTES} to {most}"
+            )
+        self._tables = _tables(models)
+        self._decoder = _ans().RansDecoder()
+        # The coder reads past a payload that is too short: no symbol takes more than one word, so
+        # with this padding it cannot leave the buffer.
+        self._decoder.set_stream(payload.ljust(most, b"\0"))
+
+    def read(self, table_indexes: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
+        """Decode one symbol for each of `table_indexes`, `(n,)` positions in `models`."""
+        if len(self._symbols) + table_indexes.size > self._num_symbols:
+            raise ValueError(f"more than {self._num_symbols} symbols are read")
+        if table_indexes.size == 0:
+            return np.zeros(0, np.int32)
+        # Every call hands all its tables over, number by number: only those that it needs.
+        present = np.bincount(table_indexes, minlength=len(self._tables[0])) > 0
+        tables = tuple(list(compress(part, present)) for part in self._tables)
+        indexes = (np.cumsum(present) - 1)[table_indexes]
+        symbols = self._decoder.decode_stream(indexes.tolist(), *tables)
+        self._symbols += symbols
+        self._indexes += table_indexes.tolist()
+        return np.asarray(symbols, np.int32)
+
+    def end(self) -> None:
+        """Check that the payload is the code of what was read.
+
+        Any bytes decode to some symbols; only those that encode to the same bytes are right.
+
+        Raises:
+            ValueError: it is not, or fewer symbols were read than announced.
+        """
+        if len(self._symbols) != self._num_symbols:
+            raise ValueError(f"{len(self._symbols)} of {self._num_symbols} symbols are read")
+        if not self._num_symbols:
+            return
+        if _encode(self._symbols, self._indexes, self._tables) != self._payload:
+            raise ValueError(
+                f"payload is not the code of {self._num_symbols} symbols under these tables"
+            )
 
 
 def _encode(symbols: list[int], indexes: list[int], tables: _Tables) -> bytes:
@@ -111,7 +168,7 @@ def _encode(symbols: list[int], indexes: list[int], tables: _Tables) -> bytes:
     return struct.pack("<Q", state) + words
 
 
-def _tables(models: list[MixtureModel]) -> tuple[list[list[int]], list[int], list[int]]:
+def _tables(models: list[MixtureModel]) -> _Tables:
     """Cumulative frequencies, their lengths and the offsets, as CompressAI wants them.
 
     CompressAI takes the last symbol of a table for an escape; ours has the frequency 0 and is

@@ -290,7 +290,7 @@ class VideoDecoder:
     def _load_segment(self, index: int) -> SegmentDecoder:
         config, data = self.segment_config(index), self._file.segment(index)
         with self._named():
-            quantized = read_segment(config, data)
+            quantized = read_segment(config, data, version=self._file.version)
         return SegmentDecoder.load(config, quantized, device=self.device, precision=self.precision)
 
     def _decode(self, indices: Sequence[int]) -> Tensor:

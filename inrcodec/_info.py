@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from inrcodec._decoder import VideoDecoder
-from inrcodec._segment_codec import tensor_layout
-from inrcodec.bitstream import VERSION, InrFile, segment_sizes
+from inrcodec._segment_codec import embedding_grid, tensor_layout
+from inrcodec.bitstream import InrFile, segment_sizes
 from inrcodec.models import count_parameters, macs_per_frame
 
 _BAR_WIDTH = 30
@@ -34,7 +34,13 @@ def describe(path: str | Path) -> dict[str, Any]:
         entropy_bits = 0.0
         for i, config in enumerate(configs):
             names, counts, groups = tensor_layout(config)
-            segment = segment_sizes(file.segment(i), counts, groups, num_frames=config.num_frames)
+            segment = segment_sizes(
+                file.segment(i),
+                counts,
+                groups,
+                grid=embedding_grid(config),
+                version=file.version,
+            )
             sizes["side_information"] += segment.side_bytes
             for group, size in zip(("decoder", "embeddings"), segment.payload_bytes, strict=False):
                 sizes[group] = sizes.get(group, 0) + size
@@ -49,7 +55,7 @@ def describe(path: str | Path) -> dict[str, Any]:
         pixels = metadata.num_frames * metadata.height * metadata.width
         return {
             "path": str(path),
-            "format_version": VERSION,
+            "format_version": file.version,
             "bytes": file.num_bytes,
             "bpp": metadata.bpp,
             "width": metadata.width,

@@ -188,10 +188,18 @@ def read_config(
         raise BitstreamError(f"header: {exc}") from exc
 
 
-def read_segment(config: NetworkConfig, data: bytes) -> QuantizedTensors:
-    """Return the integers of a segment from the payload of its section."""
+def read_segment(config: NetworkConfig, data: bytes, *, version: int) -> QuantizedTensors:
+    """Return the integers of a segment from the payload of its section in a file of `version`."""
     _, sizes, groups = tensor_layout(config)
-    return unpack_segment(data, sizes, groups, num_frames=config.num_frames)
+    return unpack_segment(data, sizes, groups, grid=embedding_grid(config), version=version)
+
+
+def embedding_grid(config: NetworkConfig) -> tuple[int, int, int] | None:
+    """Return frames, rows and columns of the embeddings' channels, None for a network without."""
+    if config.embedding_shape is None:
+        return None
+    _, rows, columns = config.embedding_shape
+    return config.num_frames, rows, columns
 
 
 def _shuffle(x: Tensor, stride: int) -> Tensor:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inrcodec._presets import BITS_PER_PARAMETER
-from inrcodec._segment_codec import tensor_layout
+from inrcodec._segment_codec import embedding_grid, tensor_layout
 from inrcodec.bitstream import pack_segment
 from inrcodec.errors import ModelError, RateError
 from inrcodec.fitting import FitConfig, FitProgress, FitResult, InterruptFlag, fit
@@ -211,7 +211,7 @@ def _pack(
     ]
     quantized = QuantizedTensors(global_step, codes, symbols)
     _, _, groups = tensor_layout(config)
-    return pack_segment(quantized, groups, num_frames=config.num_frames)
+    return pack_segment(quantized, groups, grid=embedding_grid(config))
 
 
 def _initialise(model: str, config: NetworkConfig, seed: int) -> Network:

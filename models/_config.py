@@ -18,7 +18,7 @@ import torch
 
 from inrcodec.errors import ModelError
 
-from ._strides import choose_strides, grid_of
+from ._strides import CELLS_WEIGHT, choose_strides, grid_of
 
 if TYPE_CHECKING:
     from ._network import Network
@@ -61,9 +61,17 @@ class Sizing(NamedTuple):
         """Height, width and number of frames."""
         return self.height, self.width, self.num_frames
 
-    def strides(self, *, num_cells: int = 8, max_stages: int = 5) -> tuple[int, ...]:
+    def strides(
+        self, *, num_cells: int = 8, max_stages: int = 5, cells_weight: float = CELLS_WEIGHT
+    ) -> tuple[int, ...]:
         """Strides for frames of this size, see `choose_strides`."""
-        return choose_strides(self.height, self.width, num_cells=num_cells, max_stages=max_stages)
+        return choose_strides(
+            self.height,
+            self.width,
+            num_cells=num_cells,
+            max_stages=max_stages,
+            cells_weight=cells_weight,
+        )
 
     def grid(self, strides: tuple[int, ...]) -> tuple[int, int]:
         """Rows and columns of the smallest feature map."""

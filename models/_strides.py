@@ -12,29 +12,37 @@ from collections.abc import Iterable
 from functools import lru_cache
 from itertools import combinations_with_replacement
 
-__all__ = ["FACTORS", "choose_strides", "grid_of", "product_of"]
+__all__ = ["CELLS_WEIGHT", "FACTORS", "choose_strides", "grid_of", "product_of"]
 
 FACTORS = (5, 4, 3, 2)
-_CELLS_WEIGHT = 0.03  # padding that one octave away from the wished number of cells is worth
+CELLS_WEIGHT = 0.02
+"""Padding that one octave away from the wished number of cells is worth."""
+
 _AVOID_PADDING = 0.15  # more padding than this is taken only when there is no other way
 _MIN_PRODUCT = 2
 
 
 @lru_cache(maxsize=1024)
 def choose_strides(
-    height: int, width: int, *, num_cells: int = 8, max_stages: int = 5
+    height: int,
+    width: int,
+    *,
+    num_cells: int = 8,
+    max_stages: int = 5,
+    cells_weight: float = CELLS_WEIGHT,
 ) -> tuple[int, ...]:
     """Pick up to `max_stages` strides from {2, 3, 4, 5} for frames of this size.
 
     Weighs the padding against the distance from `num_cells` grid cells (HNeRV: 2x4 = 8;
-    NeRV: 8x16 = 128); among equal products the one with the most stages wins.
+    NeRV: 8x16 = 128), an octave of which counts as much as a padding by `cells_weight`; among equal
+    products the one with the most stages wins.
 
     >>> choose_strides(640, 1280)
     (5, 4, 4, 2, 2)
     >>> choose_strides(720, 1280)
     (4, 3, 3, 2, 2)
-    >>> choose_strides(272, 640)  # padded to 288x648
-    (3, 3, 2, 2, 2)
+    >>> choose_strides(272, 640), choose_strides(272, 640, cells_weight=0.03)
+    ((5, 2, 2, 2), (3, 3, 2, 2, 2))
     >>> choose_strides(640, 1280, num_cells=128, max_stages=4)
     (5, 4, 2, 2)
     """
@@ -45,7 +53,7 @@ def choose_strides(
         padding = padded / (height * width) - 1
         octaves = math.log2(grid_height * grid_width / num_cells)
         # Too few cells cost more than too many: they leave little for an embedding to say.
-        cost = padding + _CELLS_WEIGHT * (octaves if octaves > 0 else -2 * octaves)
+        cost = padding + cells_weight * (octaves if octaves > 0 else -2 * octaves)
         return cost + (padding > _AVOID_PADDING), product
 
     products = _factorizations(max_stages)

@@ -1,7 +1,7 @@
 """Make the golden files of the current format version: `python scripts/make_golden.py`.
 
 In: nothing; the clips are drawn here. Out: in `tests/golden/`, for each network, and for each shape
-that its first file has not, a small `vN-NAME.inr`, one of its frames as `vN-NAME.png`, and
+that its file has not, a small `vN-NAME.inr`, one of its frames as `vN-NAME.png`, and
 `vN.json` with what the files hold: header, SHA-256 of each segment's symbols, mean of every frame.
 The symbols are those that the independent decoder `tests/bitstream/stranger.py` reads.
 
@@ -33,7 +33,7 @@ from PIL import Image
 
 import inrcodec
 from inrcodec import VideoDecoder, models
-from inrcodec._segment_codec import tensor_layout
+from inrcodec._segment_codec import embedding_grid, tensor_layout
 from inrcodec.bitstream import VERSION, InrFile, TimeStamps, file_bytes, pack_audio
 from inrcodec.video import AudioPacket, AudioStream
 
@@ -41,8 +41,14 @@ TAGGED = "hnervpp"  # two segments, variable frame rate, tags and audio
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 GOLDEN = TESTS / "golden"
 SIDE, NUM_FRAMES = 64, 4
-# A head that upsamples, then gates: v1-hnervpp.inr is older than either.
-SHAPES = {"hnervpp-head": "hnervpp", "hnervpp-gates": "hnervpp"}
+# What no network's own file has: motion, and enough embeddings to be coded in context.
+SHAPES = {
+    "hnervpp-motion": {
+        "model": "hnervpp",
+        "num_frames": 12,
+        "model_settings": {"motion": 1, "strides": (2, 2), "head_stride": 2},
+    },
+}
 SMALL = ("hnerv", "hnervpp", "nerv", "nervpp")  # have a size for 4 kB
 FRAME = 2  # the one stored as a picture
 MAX_BYTES = 20_000
@@ -55,12 +61,12 @@ def main() -> int:
     force = parser.parse_args().force
     record = GOLDEN / f"v{VERSION}.json"
     entries = json.loads(record.read_text()) if record.exists() and not force else {}
-    wished = {name: name for name in models.names()} | SHAPES
-    missing = {k: model for k, model in wished.items() if f"v{VERSION}-{k}.inr" not in entries}
+    wished: dict[str, dict[str, Any]] = {name: {"model": name} for name in models.names()} | SHAPES
+    missing = {k: v for k, v in wished.items() if f"v{VERSION}-{k}.inr" not in entries}
     torch.set_num_threads(1)
     GOLDEN.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        made = {name: make(name, model, Path(folder)) for name, model in missing.items()}
+        made = {name: make(name, Path(folder), **shape) for name, shape in missing.items()}
     for name, data in made.items():
         path = GOLDEN / f"v{VERSION}-{name}.inr"
         path.write_bytes(data)
@@ -70,11 +76,18 @@ def main() -> int:
     return 0
 
 
-def make(name: str, model: str, folder: Path) -> bytes:
+def make(
+    name: str,
+    folder: Path,
+    *,
+    model: str,
+    num_frames: int = NUM_FRAMES,
+    model_settings: dict[str, Any] | None = None,
+) -> bytes:
     """Return the file that a short fit of `model` gives; `name` is the file's."""
     clip = folder / name
     clip.mkdir()
-    for i in range(NUM_FRAMES):
+    for i in range(num_frames):
         Image.fromarray(draw(i)).save(clip / f"{i}.png")
     output = folder / f"{name}.inr"
     inrcodec.encode(
@@ -83,7 +96,8 @@ def make(name: str, model: str, folder: Path) -> bytes:
         model=model,
         bpp=2.0 if model in SMALL else 6.0,
         epochs=20 if model in SMALL else 60,
-        segment_frames=NUM_FRAMES // 2 if name == TAGGED else NUM_FRAMES,
+        segment_frames=num_frames // 2 if name == TAGGED else num_frames,
+        model_settings=model_settings,
         device="cpu",
         seed=1,
     )
@@ -141,9 +155,11 @@ def describe(path: Path) -> dict[str, Any]:
     with VideoDecoder(data, device="cpu") as video:
         layouts = []
         for i in range(len(video.header.segments)):
-            _, sizes, groups = tensor_layout(video.segment_config(i))
+            config = video.segment_config(i)
+            _, sizes, groups = tensor_layout(config)
             ends = np.cumsum([0, *groups]).tolist()
-            layouts.append([sizes[a:b] for a, b in pairwise(ends)])
+            grid = embedding_grid(config) or (0, 1, 1)
+            layouts.append(([sizes[a:b] for a, b in pairwise(ends)], grid[1:]))
         frames = video[:].permute(0, 2, 3, 1).numpy()
     decoded = load_stranger().decode_file(data, layouts)
     Image.fromarray(frames[FRAME]).save(path.with_suffix(".png"), optimize=True)

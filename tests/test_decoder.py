@@ -128,7 +128,8 @@ from inrcodec._decoder import VideoDecoder
 from inrcodec._segment_codec import read_segment
 from inrcodec.bitstream import InrFile
 decoder = VideoDecoder(sys.argv[1])
-quantized = read_segment(decoder.segment_config(0), InrFile(sys.argv[1]).segment(0))
+file = InrFile(sys.argv[1])
+quantized = read_segment(decoder.segment_config(0), file.segment(0), version=file.version)
 weights = b"".join(w.tobytes() for w in quantized.weights())
 print(hashlib.sha256(weights).hexdigest())
 """
@@ -136,7 +137,8 @@ print(hashlib.sha256(weights).hexdigest())
 
 def test_another_process_reads_the_same_weights(tiny_inr: Path, tmp_path: Path) -> None:
     with VideoDecoder(tiny_inr) as decoder, InrFile(tiny_inr) as file:
-        quantized = read_segment(decoder.segment_config(0), file.segment(0))
+        config = decoder.segment_config(0)
+        quantized = read_segment(config, file.segment(0), version=file.version)
     expected = hashlib.sha256(b"".join(w.tobytes() for w in quantized.weights())).hexdigest()
     command = [sys.executable, "-c", _HASH, str(tiny_inr), "1"]
     found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)

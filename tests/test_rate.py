@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from inrcodec._segment_codec import tensor_layout
+from inrcodec._segment_codec import embedding_grid, tensor_layout
 from inrcodec._segment_encode import SegmentJob, code_segment, fit_segment, size_network
 from inrcodec.bitstream import segment_sizes
 from inrcodec.errors import RateError
@@ -45,7 +45,7 @@ def test_payloads_are_within_1_percent_of_the_empirical_entropy(
     config, fit = fitted
     data = code_segment(config, fit, 93_000)
     _, sizes, groups = tensor_layout(config)
-    found = segment_sizes(data, sizes, groups, num_frames=config.num_frames)
+    found = segment_sizes(data, sizes, groups, grid=embedding_grid(config))
     payload_bits = 8 * sum(found.payload_bytes)
     assert found.side_bytes + sum(found.payload_bytes) == len(data)
     assert found.entropy_bits < payload_bits < 1.01 * found.entropy_bits

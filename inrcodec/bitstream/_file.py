@@ -58,7 +58,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 class InrFile:
     """An open `.inr` file; use it as a context manager.
 
-    `header` is read and checked at once; segments and audio are read when asked for.
+    `version` and `header` are read and checked at once; segments and audio when asked for.
 
     Args:
         source: a path, or the bytes of a file.
@@ -118,7 +118,7 @@ class InrFile:
 
     def _read_front(self) -> None:
         file = self._file
-        sections.read_preamble(file)
+        self.version = sections.read_preamble(file)
         most = min(MAX_HEADER_BYTES, self.num_bytes)
         data = sections.read_section(file, sections.HEADER, max_bytes=most)
         self.header = Header.from_bytes(data)

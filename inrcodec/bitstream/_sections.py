@@ -13,7 +13,7 @@ from typing import BinaryIO
 from inrcodec.errors import BitstreamError
 
 SIGNATURE = b"\x89INR\r\n\x1a\n"
-VERSION = 1
+VERSION = 2
 PREAMBLE_BYTES = len(SIGNATURE) + 2
 
 HEADER = b"HEAD"
@@ -41,8 +41,8 @@ def frame(kind: bytes, payload: bytes) -> bytes:
     return body + _CRC.pack(zlib.crc32(body))
 
 
-def read_preamble(file: BinaryIO) -> None:
-    """Check signature and version at the start of `file`.
+def read_preamble(file: BinaryIO) -> int:
+    """Check signature and version at the start of `file`; return the version.
 
     Raises:
         BitstreamError: not an `.inr` file, or of a version that this decoder does not know.
@@ -53,8 +53,9 @@ def read_preamble(file: BinaryIO) -> None:
     if len(data) < PREAMBLE_BYTES:
         raise BitstreamError(f"file ends after {len(data)} bytes, in its preamble")
     (version,) = struct.unpack_from("<H", data, len(SIGNATURE))
-    if version != VERSION:
-        raise BitstreamError(f"format version is {version}, this decoder knows {VERSION}")
+    if not 1 <= version <= VERSION:
+        raise BitstreamError(f"format version is {version}, this decoder knows 1 to {VERSION}")
+    return int(version)
 
 
 def read_section(file: BinaryIO, kind: bytes, *, max_bytes: int) -> bytes:

@@ -374,12 +374,14 @@ class _Fit:
         self, quantizer: Quantizer, tensors: list[NDArray[np.float32]], *, measured: bool
     ) -> None:
         num_weights = sum(1 for _ in self.network.decoder.parameters())
-        num_channels = len(tensors) - num_weights
-        frames_of = [1] * num_weights + [len(self.frames)] * num_channels
+        grids: list[tuple[int, int, int] | None] = [None] * num_weights
+        if self.embeddings is not None:
+            num_frames, channels, rows, columns = self.embeddings.shape
+            grids += [(num_frames, rows, columns)] * channels
         quantizer.meet(
             tensors,
             self.num_bytes,
-            frames_of=frames_of,
+            grids=grids,
             coded_bytes=self.coded_bytes if measured else None,
         )
 

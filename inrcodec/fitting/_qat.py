@@ -96,7 +96,7 @@ class Quantizer:
         tensors: list[NDArray[np.float32]],
         num_bytes: float,
         *,
-        frames_of: list[int],
+        grids: Sequence[tuple[int, int, int] | None],
         coded_bytes: CodedBytes | None = None,
     ) -> None:
         """Choose the global step at which `tensors` take `num_bytes` in the file, nearly.
@@ -108,20 +108,20 @@ class Quantizer:
         Args:
             tensors: flat float32 arrays.
             num_bytes: what they may take, side information included.
-            frames_of: of each tensor, over how many frames it runs.
+            grids: of each tensor that runs over frames their number, rows and columns.
             coded_bytes: codes them and counts; None to trust the overhead as last measured.
         """
         aim = _AIM * num_bytes
         for _ in range(1 if coded_bytes is None else _MAX_MEASUREMENTS):
             wish = aim - self.overhead_bytes
-            step = solve_global_step(tensors, self.step_codes, wish, frames_of=frames_of)
+            step = solve_global_step(tensors, self.step_codes, wish, grids=grids)
             self.global_step = step
             if coded_bytes is None:
                 break
             found = coded_bytes(tensors, self.step_codes, step)
             if abs(found - aim) <= _NEAR * num_bytes:
                 break
-            expected = estimate_bytes(tensors, self.step_codes, step, frames_of=frames_of)
+            expected = estimate_bytes(tensors, self.step_codes, step, grids=grids)
             self.overhead_bytes = found - expected
         codes = admissible_step_codes(tensors, self.step_codes, self.global_step)
         self.steps = [float(step_size(self.global_step, code)) for code in codes]

@@ -2,9 +2,10 @@
 
 from inrcodec.quantization._allocation import allocate_step_codes, output_sensitivity
 from inrcodec.quantization._prediction import (
-    differences_pay,
-    temporal_difference,
-    temporal_sum,
+    Prediction,
+    best_prediction,
+    residuals_of,
+    symbols_of,
 )
 from inrcodec.quantization._rate import (
     admissible_step_codes,
@@ -23,18 +24,19 @@ from inrcodec.quantization._uniform import (
 
 __all__ = [
     "MAX_SYMBOL",
+    "Prediction",
     "QuantizedTensors",
     "admissible_step_codes",
     "allocate_step_codes",
+    "best_prediction",
     "dequantize",
-    "differences_pay",
     "estimate_bytes",
     "fake_quantize",
     "finest_global_step",
     "output_sensitivity",
     "quantize",
+    "residuals_of",
     "solve_global_step",
     "step_size",
-    "temporal_difference",
-    "temporal_sum",
+    "symbols_of",
 ]

@@ -1,10 +1,13 @@
-"""Embeddings change little from frame to frame: their symbols are coded as differences in time.
+"""Embeddings change little from frame to frame, some of them little from cell to cell: predictions.
 
-In: the symbols of one channel, frame after frame. Out: those of the first frame, then every
-frame's difference from the frame before; and back. The choice is made tensor by tensor.
+In: the symbols of one channel, `(frames, rows, columns)`. Out: what is left of them when they are
+predicted from those before, exactly invertible; the choice is made channel by channel.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,26 +16,68 @@ from inrcodec.entropy import empirical_entropy_bits
 from inrcodec.quantization._uniform import MAX_SYMBOL
 
 
-def temporal_difference(symbols: NDArray[np.int32], num_frames: int) -> NDArray[np.int32]:
-    """Return flat `symbols` of `num_frames` frames as differences from the frame before.
+class Prediction(IntEnum):
+    """What a channel's symbols are predicted from."""
 
-    >>> temporal_difference(np.array([5, 7, 6, 7], np.int32), 2).tolist()
-    [5, 7, 1, 0]
+    NONE = 0
+    TIME = 1  # the same cell of the frame before
+    TIME_AND_SPACE = 2  # and the change there by those of the cells to the left and above
+
+
+def residuals_of(symbols: NDArray[np.int32], prediction: Prediction) -> NDArray[np.int32]:
+    """Return what is left of symbols `(frames, rows, columns)`; of what is not there, all.
+
+    >>> symbols = np.array([[[5, 7]], [[6, 8]]], np.int32)
+    >>> residuals_of(symbols, Prediction.TIME).tolist()
+    [[[5, 7]], [[1, 1]]]
+    >>> residuals_of(symbols, Prediction.TIME_AND_SPACE).tolist()
+    [[[5, 2]], [[1, 0]]]
     """
-    frames = symbols.reshape(num_frames, -1)
-    return np.diff(frames, axis=0, prepend=np.zeros_like(frames[:1])).ravel()
+    if prediction == Prediction.NONE:
+        return symbols
+    changes: NDArray[np.int32] = np.diff(symbols, axis=0, prepend=np.zeros_like(symbols[:1]))
+    if prediction == Prediction.TIME:
+        return changes
+    beside = np.zeros_like(changes)
+    beside[:, 0, 1:] = changes[:, 0, :-1]
+    beside[:, 1:, 0] = changes[:, :-1, 0]
+    beside[:, 1:, 1:] = (changes[:, 1:, :-1] + changes[:, :-1, 1:]) >> 1
+    changes -= beside
+    return changes
 
 
-def temporal_sum(differences: NDArray[np.int32], num_frames: int) -> NDArray[np.int64]:
-    """Undo `temporal_difference`; 64 bits wide, since hostile differences may add up to much."""
-    return np.cumsum(differences.reshape(num_frames, -1), axis=0, dtype=np.int64).ravel()
+def symbols_of(residuals: NDArray[np.int32], prediction: Prediction) -> NDArray[np.int64]:
+    """Undo `residuals_of`; 64 bits wide, since hostile residuals may add up to much."""
+    symbols = residuals.astype(np.int64)
+    if prediction == Prediction.TIME_AND_SPACE:
+        _, rows, columns = symbols.shape
+        # A cell needs those to its left and above it: along diagonals all are there.
+        for diagonal in range(1, rows + columns - 1):
+            y = np.arange(max(0, diagonal - columns + 1), min(diagonal + 1, rows))
+            x = diagonal - y
+            left = symbols[:, y, np.maximum(x - 1, 0)]
+            above = symbols[:, np.maximum(y - 1, 0), x]
+            beside = (np.where(x > 0, left, above) + np.where(y > 0, above, left)) >> 1
+            symbols[:, y, x] += beside
+    if prediction != Prediction.NONE:
+        np.cumsum(symbols, axis=0, out=symbols)
+    return symbols
 
 
-def differences_pay(symbols: NDArray[np.int32], num_frames: int) -> bool:
-    """Say whether the differences stay within the symbols' range and cost fewer bits."""
-    if num_frames < 2:
-        return False
-    differences = temporal_difference(symbols, num_frames)
-    if int(np.abs(differences).max(initial=0)) > MAX_SYMBOL:
-        return False
-    return empirical_entropy_bits(differences) < empirical_entropy_bits(symbols)
+def best_prediction(
+    symbols: NDArray[np.int32], among: Iterable[Prediction] = Prediction
+) -> Prediction:
+    """Return the prediction that leaves the fewest bits, with residuals in the symbols' range.
+
+    Args:
+        symbols: `(frames, rows, columns)`.
+        among: that may be returned, `Prediction.NONE` with them.
+    """
+
+    def bits(prediction: Prediction) -> float:
+        residuals = residuals_of(symbols, prediction)
+        if int(np.abs(residuals).max(initial=0)) > MAX_SYMBOL:
+            return float("inf")
+        return empirical_entropy_bits(residuals)
+
+    return min(among, key=bits)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrcodec.entropy import empirical_entropy_bits
-from inrcodec.quantization._prediction import differences_pay, temporal_difference
+from inrcodec.quantization._prediction import best_prediction, residuals_of
 from inrcodec.quantization._uniform import MAX_STEP_CODE, MAX_SYMBOL, quantize, step_size
 
 _BISECTIONS = 20
@@ -48,7 +48,7 @@ def estimate_bytes(
     step_codes: Sequence[int],
     global_step: float,
     *,
-    frames_of: Sequence[int] | None = None,
+    grids: Sequence[tuple[int, int, int] | None] | None = None,
 ) -> float:
     """Return the bytes that entropy coding `tensors` will take, nearly, side information apart.
 
@@ -56,19 +56,21 @@ def estimate_bytes(
         tensors: flat float32 arrays.
         step_codes: one a tensor.
         global_step: their common factor.
-        frames_of: of each tensor, over how many frames it runs; 1 for weights, and by default.
+        grids: of each tensor that runs over frames their number, rows and columns; None for
+            weights, and by default.
 
-    A tensor of a few elements has too few for its own histogram to be a fair estimate: the small
-    ones are pooled by their spread, as they share tables in the file.
+    What context saves is not in it. A tensor of a few elements has too few for its own histogram to
+    be a fair estimate: the small ones are pooled by their spread, as they share tables in the file.
     """
     bits = 0.0
     pooled: dict[int, list[NDArray[np.int32]]] = {}
     codes = admissible_step_codes(tensors, step_codes, global_step)
-    frames_of = [1] * len(tensors) if frames_of is None else frames_of
-    for tensor, code, num_frames in zip(tensors, codes, frames_of, strict=True):
+    grids = [None] * len(tensors) if grids is None else grids
+    for tensor, code, grid in zip(tensors, codes, grids, strict=True):
         symbols = quantize(tensor, step_size(global_step, code))
-        if differences_pay(symbols, num_frames):
-            symbols = temporal_difference(symbols, num_frames)
+        if grid is not None:
+            cube = symbols.reshape(grid)
+            symbols = residuals_of(cube, best_prediction(cube))
         if symbols.size >= _SMALL_TENSOR:
             bits += empirical_entropy_bits(symbols)
         else:
@@ -84,7 +86,7 @@ def solve_global_step(
     step_codes: Sequence[int],
     num_bytes: float,
     *,
-    frames_of: Sequence[int] | None = None,
+    grids: Sequence[tuple[int, int, int] | None] | None = None,
 ) -> float:
     """Return the finest global step at which `tensors` take at most `num_bytes`, nearly.
 
@@ -98,7 +100,7 @@ def solve_global_step(
     low = math.log2(finest_global_step(tensors))
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        if estimate_bytes(tensors, step_codes, 2.0**middle, frames_of=frames_of) <= num_bytes:
+        if estimate_bytes(tensors, step_codes, 2.0**middle, grids=grids) <= num_bytes:
             high = middle
         else:
             low = middle

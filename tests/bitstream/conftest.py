@@ -19,12 +19,13 @@ import torch
 from PIL import Image
 
 import inrcodec
-from inrcodec._segment_codec import read_config, tensor_layout
+from inrcodec._segment_codec import embedding_grid, read_config, read_segment, tensor_layout
 from inrcodec.bitstream import Header, InrFile, file_bytes, pack_audio
+from inrcodec.bitstream._segment import pack_in_context
 from inrcodec.video import AudioPacket, AudioStream
 
 Sections = list[tuple[bytes, bytes]]
-Layout = list[list[int]]
+Layout = tuple[list[list[int]], tuple[int, int]]
 
 
 def _load_stranger() -> ModuleType:
@@ -64,7 +65,7 @@ def join_file() -> Callable[[Sections], bytes]:
     """A file of these sections, with CRCs that are right and an index left as it is given."""
 
     def join(sections: Sections) -> bytes:
-        parts = [b"\x89INR\r\n\x1a\n\x01\x00"]
+        parts = [b"\x89INR\r\n\x1a\n\x02\x00"]
         for kind, payload in sections:
             body = kind + struct.pack("<I", len(payload)) + payload
             parts += [body, struct.pack("<I", zlib.crc32(body))]
@@ -127,16 +128,35 @@ def encoded(tiny_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
 
 @pytest.fixture(scope="session")
 def real_file(encoded: Callable[[str], bytes], audio_stream: AudioStream) -> bytes:
-    """A file that inrcodec has made, of two segments and one audio stream; about 4 kB."""
+    """A file that inrcodec has made, of two segments and one audio stream; about 4 kB.
+
+    So few embeddings would take fewer bytes without context: that of the second is forced upon it.
+    """
     with InrFile(encoded("hnerv")) as file:
         header = replace(file.header, num_audio_streams=1)
         segments = [file.segment(i) for i in range(len(header.segments))]
-    return file_bytes(header, segments, [pack_audio(audio_stream)])
+        info = header.segments[1]
+        config = read_config(
+            header.model,
+            info.model_fields,
+            height=header.height,
+            width=header.width,
+            num_frames=info.num_frames,
+        )
+        _, _, groups = tensor_layout(config)
+        grid = embedding_grid(config)
+        assert grid is not None
+        quantized = read_segment(config, segments[1], version=file.version)
+    in_context = pack_in_context(quantized, groups, grid)
+    assert in_context is not None
+    return file_bytes(header, [segments[0], in_context], [pack_audio(audio_stream)])
 
 
 @pytest.fixture(scope="session")
 def layout_of() -> Callable[[Header], list[Layout]]:
-    """Sizes of the tensors by segment and group, as the header's network implies them."""
+    """By segment, as the header's network implies them: sizes of the tensors by group, and rows and
+    columns of those of the second.
+    """
 
     def layouts(header: Header) -> list[Layout]:
         found = []
@@ -150,7 +170,8 @@ def layout_of() -> Callable[[Header], list[Layout]]:
             )
             _, sizes, groups = tensor_layout(config)
             ends = np.cumsum([0, *groups]).tolist()
-            found.append([sizes[a:b] for a, b in pairwise(ends)])
+            grid = embedding_grid(config) or (0, 1, 1)
+            found.append(([sizes[a:b] for a, b in pairwise(ends)], grid[1:]))
         return found
 
     return layouts

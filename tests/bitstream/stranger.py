@@ -1,6 +1,6 @@
 """A second decoder of `.inr` files, written from `docs/bitstream.md` alone.
 
-In: the bytes of a file, and for each segment the sizes of its tensors, which its network implies.
+In: the bytes of a file, and for each segment the layout of its tensors, which its network implies.
 Out: header, audio, and every integer of every segment. Nothing of inrcodec is imported, and where
 a rule of the page is broken it raises ValueError, so that each of the two decoders checks the
 other and the page.
@@ -13,14 +13,14 @@ import struct
 import zlib
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
 import msgpack
 
 SIGNATURE = bytes.fromhex("89494E520D0A1A0A")
-VERSION = 1
+VERSIONS = (1, 2)
 OCTAVE = (
     4294967296,
     3938502376,
@@ -46,12 +46,20 @@ AUDIO_KEYS = (
 )
 
 
+# Sizes of the tensors by group, and rows and columns of those of the second.
+Layout = tuple[Sequence[Sequence[int]], tuple[int, int]]
+
+
 @dataclass
 class Table:
     """Frequencies of the symbols `lowest`, `lowest + 1`, ..."""
 
     lowest: int
     frequencies: list[int]
+    starts: list[int] = field(init=False)  # cumulative
+
+    def __post_init__(self) -> None:
+        self.starts = list(accumulate(self.frequencies, initial=0))
 
 
 @dataclass
@@ -61,7 +69,8 @@ class Segment:
     global_step: float
     tables: list[Table]
     step_codes: list[int]  # one a tensor
-    table_of: list[int]  # one a tensor
+    table_of: list[int]  # one a tensor; in context, one a tensor of the first group
+    predictions: list[int]  # one a tensor of the second group
     tensors: list[list[int]]  # symbols
 
     def weights(self) -> list[list[float]]:
@@ -83,25 +92,26 @@ class Decoded:
     audio: list[tuple[dict[str, Any], list[bytes]]]  # the map and the packets' data
 
 
-def decode_file(data: bytes, layouts: Sequence[Sequence[Sequence[int]]]) -> Decoded:
-    """Decode a whole file; `layouts` has the sizes of the tensors by segment and group."""
-    header, payloads = read_sections(data)
+def decode_file(data: bytes, layouts: Sequence[Layout]) -> Decoded:
+    """Decode a whole file; the layouts are those of its segments."""
+    version, header, payloads = read_sections(data)
     count = len(header["segments"])
     _rule(len(layouts) == count, "a layout for each segment")
     segments = [
-        read_segment(payload, groups, num_frames)
-        for payload, groups, (num_frames, _) in zip(
+        read_segment(payload, groups, (num_frames, *grid), version)
+        for payload, (groups, grid), (num_frames, _) in zip(
             payloads[:count], layouts, header["segments"], strict=True
         )
     ]
     return Decoded(header, segments, [read_audio(payload) for payload in payloads[count:]])
 
 
-def read_sections(data: bytes) -> tuple[dict[str, Any], list[bytes]]:
-    """Return the header, and the payloads of the sections SEGM and AUDI."""
+def read_sections(data: bytes) -> tuple[int, dict[str, Any], list[bytes]]:
+    """Return the version, the header, and the payloads of the sections SEGM and AUDI."""
     reader = _Reader(data)
     _rule(reader.take(8) == SIGNATURE, "signature")
-    _rule(reader.u16() == VERSION, "version")
+    version = reader.u16()
+    _rule(version in VERSIONS, "version")
     header = read_header(reader.section(b"HEAD"))
     kinds = [b"SEGM"] * len(header["segments"]) + [b"AUDI"] * header["audio"]
     index = reader.section(b"INDX")
@@ -109,7 +119,7 @@ def read_sections(data: bytes) -> tuple[dict[str, Any], list[bytes]]:
     payloads = [reader.section(kind) for kind in kinds]
     _rule(list(struct.unpack(f"<{len(kinds)}I", index)) == [len(p) for p in payloads], "lengths")
     reader.end()
-    return header, payloads
+    return version, header, payloads
 
 
 def read_header(payload: bytes) -> dict[str, Any]:
@@ -155,67 +165,161 @@ def time_stamps(header: dict[str, Any]) -> list[int]:
     return list(accumulate(durations[:-1], initial=first))
 
 
-def read_segment(payload: bytes, groups: Sequence[Sequence[int]], num_frames: int) -> Segment:
-    """Decode the payload of a section SEGM, with the sizes of its tensors by group."""
+def read_segment(
+    payload: bytes, groups: Sequence[Sequence[int]], grid: tuple[int, int, int], version: int
+) -> Segment:
+    """Decode the payload of a section SEGM, with the sizes of its tensors by group.
+
+    `grid` is frames, rows and columns of the second group's.
+    """
     reader = _Reader(payload)
     (global_step,) = struct.unpack("<f", reader.take(4))
     _rule(math.isfinite(global_step) and 2.0**-60 <= global_step <= 2.0**60, "global step")
     num_tensors = sum(len(sizes) for sizes in groups)
     num_tables = reader.uvarint()
-    _rule(1 <= num_tables <= num_tensors, "1 to the number of tensors tables")
+    in_context = num_tables == 0 and version > 1 and len(groups) == 2
+    if in_context:
+        num_tables = reader.uvarint()
+    most = len(groups[0]) + 49 if in_context else num_tensors
+    _rule(1 <= num_tables <= most, "number of tables")
     tables = [_read_table(reader) for _ in range(num_tables)]
-    step_codes, table_of, differences = [], [], []
+    step_codes, table_of, predictions = [], [], []
     for i in range(num_tensors):
         step_codes.append(reader.u8() - 128)
-        use = reader.uvarint()
-        table_of.append(use // 2)
-        differences.append(use % 2)
-        _rule(table_of[-1] < num_tables, "no such table")
-        _rule(not use % 2 or (i >= len(groups[0]) and num_frames > 1), "embeddings differ in time")
-    _rule(set(table_of) == set(range(num_tables)), "every table is used by a tensor")
+        use, is_second = reader.uvarint(), i >= len(groups[0])
+        if in_context and is_second:
+            _rule(use <= 2, "predictions are 0 to 2")
+            predictions.append(use)
+            continue
+        if not in_context:
+            _rule(not use % 2 or (is_second and grid[0] > 1), "embeddings differ in time")
+            predictions += [use % 2] * is_second
+            use //= 2
+        table_of.append(use)
+    of_gains, first, of_levels = 0, 0, list[int]()
+    if in_context:
+        of_gains, first = reader.uvarint(), reader.uvarint()
+        num_levels = reader.uvarint()
+        _rule(num_levels >= 1 and first + num_levels <= 48, "levels are under 48")
+        of_levels = [reader.uvarint() for _ in range(num_levels)]
+    used = {*table_of, *of_levels} | ({of_gains} if in_context else set())
+    _rule(used == set(range(num_tables)), "every table is used, and there is no other")
     lengths = [reader.uvarint() for _ in groups]
     payloads = [reader.take(length) for length in lengths]
     reader.end()
     tensors: list[list[int]] = []
     for sizes, coded in zip(groups, payloads, strict=True):
-        used = [tables[t] for t in table_of[len(tensors) : len(tensors) + len(sizes)]]
-        tensors += decode_rans(coded, sizes, used)
-    for tensor, difference in zip(tensors, differences, strict=True):
-        if difference:
-            row = len(tensor) // num_frames
-            for i in range(row, len(tensor)):
-                tensor[i] += tensor[i - row]
+        if in_context and tensors:
+            visited = grid[0] * sum(len(tables[t].frequencies) for t in set(of_levels))
+            _rule(grid[0] <= 4096 and visited <= 1 << 23, "not too many frames in context")
+            by_level = [
+                tables[of_levels[min(max(level - first, 0), len(of_levels) - 1)]]
+                for level in range(48)
+            ]
+            tensors += decode_in_context(coded, len(sizes), grid, tables[of_gains], by_level)
+        else:
+            rans = _Rans(coded, sum(sizes))
+            its = [tables[t] for t in table_of[len(tensors) : len(tensors) + len(sizes)]]
+            for size, table in zip(sizes, its, strict=True):
+                tensors.append([rans.symbol(table) for _ in range(size)])
+            rans.end()
+    for tensor, prediction in zip(tensors[len(groups[0]) :], predictions, strict=True):
+        if prediction:
+            undo_prediction(tensor, grid, prediction)
             _rule(max(map(abs, tensor)) <= 2048, "sums of differences within 2048")
-    return Segment(global_step, tables, step_codes, table_of, tensors)
+    return Segment(global_step, tables, step_codes, table_of, predictions, tensors)
 
 
-def decode_rans(payload: bytes, sizes: Sequence[int], tables: Sequence[Table]) -> list[list[int]]:
-    """Decode one payload: tensors of these sizes, each with its own table."""
-    num_symbols = sum(sizes)
-    _rule(num_symbols <= min(1 << 28, (1 << 20) + 256 * len(payload)), "too many symbols")
-    if num_symbols == 0:
-        _rule(payload == b"", "no symbols, no payload")
-        return [[] for _ in sizes]
-    _rule(len(payload) % 4 == 0 and len(payload) >= 8, "at least two whole words")
-    words = list(struct.unpack(f"<{len(payload) // 4}I", payload))
-    words.reverse()
-    x = words.pop() | words.pop() << 32
-    _rule(1 << 31 <= x < 1 << 63, "the state is 2^31 to under 2^63")
-    tensors = []
-    for size, table in zip(sizes, tables, strict=True):
-        starts = list(accumulate(table.frequencies, initial=0))
-        symbols = []
-        for _ in range(size):
-            c = x & 0xFFFF
-            k = bisect_right(starts, c) - 1
-            x = table.frequencies[k] * (x >> 16) + c - starts[k]
-            if x < 1 << 31:
-                _rule(bool(words), "payload is too short")
-                x = x << 32 | words.pop()
-            symbols.append(table.lowest + k)
-        tensors.append(symbols)
-    _rule(x == 1 << 31 and not words, "after the last symbol x is 2^31 and no word is left")
-    return tensors
+def decode_in_context(
+    payload: bytes,
+    num_channels: int,
+    grid: tuple[int, int, int],
+    of_gains: Table,
+    by_level: Sequence[Table],
+) -> list[list[int]]:
+    """Decode the residuals of all channels, frame by frame."""
+    num_frames, rows, columns = grid
+    cells = rows * columns
+    rans = _Rans(payload, num_frames * (1 + num_channels * cells))
+    gains = [rans.symbol(of_gains) for _ in range(num_frames)]
+    _rule(all(abs(gain) <= 63 for gain in gains), "gains within 63")
+    channels: list[list[int]] = [[] for _ in range(num_channels)]
+    means = [[0] * cells for _ in range(num_channels)]
+    for i, gain in enumerate(gains):
+        for channel, mean in zip(channels, means, strict=True):
+            share = (sum(mean) // cells) >> 4
+            frame = []
+            for cell in range(cells):
+                level = _octaves(mean[cell] + share + 1) + gain
+                frame.append(rans.symbol(by_level[min(max(level, 0), 47)]))
+            channel += frame
+            for cell in range(cells):
+                y, x = divmod(cell, columns)
+                beside = [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
+                inside = [
+                    min(max(v, 0), rows - 1) * columns + min(max(u, 0), columns - 1)
+                    for v, u in beside
+                ]
+                seen = 16 * (4 * abs(frame[cell]) + sum(abs(frame[at]) for at in inside))
+                mean[cell] += (seen - mean[cell]) >> 1 if i else seen
+    rans.end()
+    return channels
+
+
+def _octaves(e: int) -> int:
+    """Return twice the logarithm of e, rounded as the page says."""
+    return max([b for b in range(1, 48) if e**4 >= 2 ** (2 * b - 1)], default=0)
+
+
+def undo_prediction(tensor: list[int], grid: tuple[int, int, int], prediction: int) -> None:
+    """Turn residuals into symbols, in place."""
+    num_frames, rows, columns = grid
+    cells = rows * columns
+    if prediction == 2:
+        for i in range(num_frames):
+            for cell in range(cells):
+                y, x = divmod(cell, columns)
+                at = i * cells + cell
+                left, above = tensor[at - 1], tensor[at - columns]
+                if y and x:
+                    tensor[at] += (left + above) >> 1
+                elif x:
+                    tensor[at] += left
+                elif y:
+                    tensor[at] += above
+    for at in range(cells, len(tensor)):
+        tensor[at] += tensor[at - cells]
+
+
+class _Rans:
+    """Decodes one payload, symbol by symbol."""
+
+    def __init__(self, payload: bytes, num_symbols: int) -> None:
+        _rule(num_symbols <= min(1 << 28, (1 << 20) + 16 * len(payload)), "too many symbols")
+        self.is_empty = num_symbols == 0
+        if self.is_empty:
+            _rule(payload == b"", "no symbols, no payload")
+            return
+        _rule(len(payload) % 4 == 0 and len(payload) >= 8, "at least two whole words")
+        self.words = list(struct.unpack(f"<{len(payload) // 4}I", payload))
+        self.words.reverse()
+        self.x = self.words.pop() | self.words.pop() << 32
+        _rule(1 << 31 <= self.x < 1 << 63, "the state is 2^31 to under 2^63")
+
+    def symbol(self, table: Table) -> int:
+        c = self.x & 0xFFFF
+        k = bisect_right(table.starts, c) - 1
+        self.x = table.frequencies[k] * (self.x >> 16) + c - table.starts[k]
+        if self.x < 1 << 31:
+            _rule(bool(self.words), "payload is too short")
+            self.x = self.x << 32 | self.words.pop()
+        return table.lowest + k
+
+    def end(self) -> None:
+        _rule(
+            self.is_empty or (self.x == 1 << 31 and not self.words),
+            "after the last symbol x is 2^31 and no word is left",
+        )
 
 
 def frequencies(

@@ -184,6 +184,11 @@ def cases(
     a_frame = sum(sizes[groups[0] :]) // 2
     num_frames = ((1 << 20) + 256 * 60_000) // a_frame
     found["symbols-many"] = one_segment(num_frames, _many_symbols(one_table, sizes, groups[0]))
+    # As many frames, and tables as wide, as the format has in context; and more.
+    for frames, width in ((4096, 2048), (4096, 2049), (1 << 20, 2), (2, 4096)):
+        for noise in (b"\1", b"\xff"):
+            name = f"context-{frames}x{width}-{noise.hex()}"
+            found[name] = one_segment(frames, _in_context(width, sizes, groups[0], noise))
     return found
 
 
@@ -239,6 +244,21 @@ def _many_symbols(one_table: bytes, sizes: list[int], num_parameters: int) -> by
     zeros = rans_compress(np.zeros(count, np.int32), np.zeros(count, np.int32), [table])
     assert len(zeros) < 128
     return one_table + bytes([len(zeros)]) + b"\xe0\xd4\x03" + zeros + b"\1" * 60_000
+
+
+def _in_context(width: int, sizes: list[int], num_parameters: int, noise: bytes) -> bytes:
+    """Parameters that are all zero, and 60 kB of embeddings with one wide table in context."""
+    zero = MixtureModel(0, 0, 0, center=0, lowest=0, highest=1)
+    count = sum(sizes[:num_parameters])
+    zeros = rans_compress(np.zeros(count, np.int32), np.zeros(count, np.int32), [zero])
+    below, above = width // 2, (width - 1) // 2
+    wide = bytes([0, 0, 0, 0]) + b"".join(bytes([128 | n & 127, n >> 7]) for n in (below, above))
+    if width < 256:
+        wide = bytes([0, 0, 0, 0, below, above])
+    side = struct.pack("<f", 1) + b"\x00\x02" + bytes([0, 0, 0, 0, 0, 1]) + wide
+    side += b"\x80\x00" * num_parameters + b"\x80\x01" * (len(sizes) - num_parameters)
+    side += b"\x00" + b"\x00\x01\x01"  # gains by the first table, all levels by the second
+    return side + bytes([len(zeros)]) + b"\xe0\xd4\x03" + zeros + noise * 60_000
 
 
 @pytest.fixture(scope="module")

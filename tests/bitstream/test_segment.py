@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inrcodec.bitstream import pack_segment, segment_sizes, unpack_segment
+from inrcodec.bitstream._segment import pack_in_context, pack_plain
 from inrcodec.entropy import MixtureModel, rans_compress
 from inrcodec.errors import BitstreamError
 from inrcodec.quantization import QuantizedTensors
@@ -99,8 +100,8 @@ def _slow_embeddings() -> QuantizedTensors:
 
 def test_embeddings_that_hardly_change_are_coded_as_differences() -> None:
     quantized = _slow_embeddings()
-    data = pack_segment(quantized, [1, 1], num_frames=10)
-    decoded = unpack_segment(data, [400, 120], [1, 1], num_frames=10)
+    data = pack_plain(quantized, [1, 1], (10, 3, 4))
+    decoded = unpack_segment(data, [400, 120], [1, 1], grid=(10, 3, 4))
     assert [s.tolist() for s in decoded.symbols] == [s.tolist() for s in quantized.symbols]
     plain = pack_segment(quantized, [1, 1])
     assert len(data) < len(plain) - 40
@@ -113,8 +114,122 @@ def test_embeddings_that_jump_are_coded_as_they_are() -> None:
     weights, jumping = rng.integers(-3, 4, 400), rng.choice([-2000, 2000], 120)
     symbols = [weights.astype(np.int32), jumping.astype(np.int32)]
     quantized = QuantizedTensors(1.0, [0, 0], symbols)
-    data = pack_segment(quantized, [1, 1], num_frames=10)
+    data = pack_plain(quantized, [1, 1], (10, 3, 4))
     assert data == pack_segment(quantized, [1, 1])
+
+
+def _pan(num_frames: int = 40) -> QuantizedTensors:
+    """Weights, and two channels of 7 x 9 cells: some columns change a lot, all do now and then."""
+    rng = np.random.default_rng(0)
+    weights = np.rint(rng.laplace(0, 3, 400)).astype(np.int32)
+    spread = np.exp(np.linspace(-3, 3, 9))
+    often = np.where(rng.random((num_frames, 1, 1)) < 0.3, 4.0, 0.5)
+    changes = rng.laplace(0, 1, (2, num_frames, 7, 9)) * spread * often
+    cubes = np.rint(np.cumsum(changes, axis=1)).clip(-2047, 2047).astype(np.int32)
+    return QuantizedTensors(1.0, [0, 0, 0], [weights, *(cube.ravel() for cube in cubes)])
+
+
+def test_context_takes_fewer_bytes_where_cells_differ() -> None:
+    quantized, grid = _pan(), (40, 7, 9)
+    sizes = [s.size for s in quantized.symbols]
+    data = pack_segment(quantized, [1, 2], grid=grid)
+    assert data == pack_in_context(quantized, [1, 2], grid)
+    decoded = unpack_segment(data, sizes, [1, 2], grid=grid)
+    assert [s.tolist() for s in decoded.symbols] == [s.tolist() for s in quantized.symbols]
+    assert len(data) < 0.88 * len(pack_plain(quantized, [1, 2], grid))
+    found = segment_sizes(data, sizes, [1, 2], grid=grid)
+    assert found.side_bytes + sum(found.payload_bytes) == len(data)
+    # Payloads hold the tensors' symbols, the 40 gains and two words of rANS each.
+    rest = 8 * sum(found.payload_bytes) - sum(found.tensor_bits)
+    assert 0 < rest < 40 * 8 + 2 * 64
+    assert found.entropy_bits < 8 * sum(found.payload_bytes)
+
+
+def test_few_embeddings_are_coded_without_context_where_that_is_shorter() -> None:
+    quantized, grid = _pan(num_frames=1), (1, 7, 9)
+    data = pack_segment(quantized, [1, 2], grid=grid)
+    in_context = pack_in_context(quantized, [1, 2], grid)
+    assert in_context is not None
+    assert data == pack_plain(quantized, [1, 2], grid)
+    assert len(data) < len(in_context)
+
+
+def test_no_context_for_more_frames_than_the_format_admits() -> None:
+    quantized = QuantizedTensors(
+        1.0, [0, 0], [np.arange(-9, 10, dtype=np.int32), np.ones(4097, np.int32)]
+    )
+    assert pack_in_context(quantized, [1, 1], (4097, 1, 1)) is None
+    data = pack_segment(quantized, [1, 1], grid=(4097, 1, 1))
+    decoded = unpack_segment(data, [19, 4097], [1, 1], grid=(4097, 1, 1))
+    assert decoded.symbols[1].tolist() == [1] * 4097
+
+
+def test_version_1_has_no_context() -> None:
+    data = pack_in_context(_pan(), [1, 2], (40, 7, 9))
+    assert data is not None
+    with pytest.raises(BitstreamError, match="0 tables, must be 1 to 3"):
+        unpack_segment(data, [400, 2520, 2520], [1, 2], grid=(40, 7, 9), version=1)
+
+
+def segment_in_context(**changes: bytes) -> bytes:
+    """A hand-made one: three weights; of two frames of 1 x 2 cells one channel, in context."""
+    weights = rans_compress(np.array([0, 1, -1]), np.zeros(3, int), MODELS[:1])
+    # Gains 0 and 6; residuals 1 -1, with the first level's table, then 2 3 with the second's: after
+    # the first frame m is 128, e is 137, which has the level 14, and the gain makes it 20.
+    symbols, tables = np.array([0, 6, 1, -1, 2, 3]), np.array([0, 1, 0, 0, 1, 1])
+    models = [MixtureModel(16, 40, 128, 0, -2, 2), MixtureModel(8, 16, 255, 3, 0, 6)]
+    tables[0] = 1
+    payload = rans_compress(symbols, tables, models)
+    parts = {
+        "step": struct.pack("<f", 0.5),
+        "num_tables": b"\x00\x02",
+        "tables": TABLE + OTHER,
+        "use": b"\x80\x00" + b"\x78\x01",
+        "levels": b"\x01" + b"\x13\x02" + b"\x00\x01",
+        "lengths": bytes([len(weights), len(payload)]),
+        "payloads": weights + payload,
+    }
+    assert set(changes) <= set(parts)
+    return b"".join({**parts, **changes}.values())
+
+
+def test_a_segment_in_context_made_by_hand() -> None:
+    quantized = unpack_segment(segment_in_context(), [3, 4], [1, 1], grid=(2, 1, 2))
+    assert quantized.step_codes == [0, -8]
+    assert [s.tolist() for s in quantized.symbols] == [[0, 1, -1], [1, -1, 3, 2]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"num_tables": b"\x00\x00", "tables": b""}, "0 tables, must be 1 to 50"),
+        ({"num_tables": b"\x00\x33", "tables": TABLE * 51}, "51 tables, must be 1 to 50"),
+        ({"use": b"\x80\x02\x78\x01"}, "table 2, must be under 2"),
+        ({"use": b"\x80\x00\x78\x03"}, "prediction 3, must be 0 to 2"),
+        ({"levels": b"\x02\x13\x02\x00\x01"}, "table 2, must be under 2"),
+        ({"levels": b"\x01\x13\x02\x00\x07"}, "table 7, must be under 2"),
+        ({"levels": b"\x00\x13\x01\x00"}, "a table is used by no tensor"),
+        ({"levels": b"\x01\x13\x00"}, "0 levels from 19 on"),
+        ({"levels": b"\x01\x2f\x02\x00\x01"}, "2 levels from 47 on, must be 1 or more, up to 48"),
+        ({"levels": b"\x01\x12\x02\x00\x01", "payloads": b"\1" * 16}, "payload is not the code"),
+    ],
+)
+def test_refusal_in_context(changes: dict[str, bytes], words: str) -> None:
+    with pytest.raises(BitstreamError, match=f"^segment.*{words}"):
+        unpack_segment(segment_in_context(**changes), [3, 4], [1, 1], grid=(2, 1, 2))
+
+
+def test_gains_out_of_range_are_refused() -> None:
+    model = MixtureModel(8, 16, 255, 64, 60, 65)
+    payloads = [
+        rans_compress(np.full(n, 64), np.zeros(n, int), [model])
+        for n in (3, 2)  # one weight more than gains and residuals
+    ]
+    table = bytes([8, 16, 255]) + b"\x80\x01\x04\x01"
+    side = struct.pack("<f", 1.0) + b"\x00\x01" + table + b"\x80\x00\x80\x00"
+    side += b"\x00\x00\x01\x00" + bytes(map(len, payloads))
+    with pytest.raises(BitstreamError, match=r"gains are 64 to 64, must be \+-63"):
+        unpack_segment(side + b"".join(payloads), [3, 1], [1, 1], grid=(1, 1, 1))
 
 
 def test_differences_that_add_up_too_far_are_refused() -> None:
@@ -123,7 +238,7 @@ def test_differences_that_add_up_too_far_are_refused() -> None:
     side = struct.pack("<f", 1.0) + b"\x01" + bytes([8, 16, 255]) + b"\xa0\x1f\x01\x01"
     side += b"\x80\x00\x80\x01" + bytes(map(len, payloads))
     with pytest.raises(BitstreamError, match=r"differences add up to 4000, must be \+-2048"):
-        unpack_segment(side + b"".join(payloads), [3, 4], [1, 1], num_frames=2)
+        unpack_segment(side + b"".join(payloads), [3, 4], [1, 1], grid=(2, 1, 2))
 
 
 def test_sizes_add_up() -> None:
@@ -158,7 +273,7 @@ def test_step(step: float) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"num_tables": b"\x00", "tables": b""}, "0 tables, must be 1 to 3"),
+        ({"num_tables": b"\x00"}, "0 tables, must be 1 to 3"),
         ({"num_tables": b"\x04", "tables": TABLE * 4}, "4 tables, must be 1 to 3"),
         ({"num_tables": b"\xff\xff\xff\xff\x0f"}, "4294967295 tables, must be 1 to 3"),
         ({"num_tables": b"\x03", "tables": TABLE + OTHER + TABLE}, "a table is used by no tensor"),

@@ -21,13 +21,17 @@ from inrcodec.bitstream import (
     unpack_audio,
     unpack_segment,
 )
+from inrcodec.bitstream._segment import pack_in_context
 from inrcodec.entropy import MixtureModel
 from inrcodec.errors import BitstreamError
 from inrcodec.quantization import QuantizedTensors
 from inrcodec.video import AudioStream
 
 SIZES = [[40, 7, 300], [64]]
+GRID = (4, 2, 8)
+LAYOUT = (SIZES, GRID[1:])
 MODELS = ("hnerv", "hnervpp", "nerv", "nervpp")
+Layout = tuple[list[list[int]], tuple[int, int]]
 
 
 def _symbols(seed: int) -> QuantizedTensors:
@@ -41,15 +45,21 @@ def _symbols(seed: int) -> QuantizedTensors:
     return QuantizedTensors(float(np.float32(0.013)), [-128, -9, 0, 127], tensors)
 
 
+def _in_context(seed: int) -> bytes:
+    packed = pack_in_context(_symbols(seed), [3, 1], GRID)
+    assert packed is not None
+    return packed
+
+
 def _header(**changes: object) -> Header:
     fields: dict[str, object] = {
         "width": 64,
         "height": 48,
         "time_base": Fraction(1001, 30000),
         "average_fps": Fraction(30000, 1001),
-        "timestamps": TimeStamps(-5, ((3, 1), (2, 4))),
+        "timestamps": TimeStamps(-5, ((5, 1), (3, 4))),
         "model": "any",
-        "segments": (SegmentInfo(2, {"a": [1, 2], "b": 0.5}), SegmentInfo(3, {"c": "text"})),
+        "segments": (SegmentInfo(4, {"a": [1, 2], "b": 0.5}), SegmentInfo(4, {"c": "text"})),
         "color": (9, 16, 9, 1),
         "sample_aspect_ratio": Fraction(4, 3),
         "rotation": 90,
@@ -60,7 +70,7 @@ def _header(**changes: object) -> Header:
 
 @pytest.fixture(scope="module")
 def synthetic(audio_stream: AudioStream) -> bytes:
-    segments = [pack_segment(_symbols(seed), [3, 1]) for seed in (0, 1)]
+    segments = [pack_segment(_symbols(0), [3, 1], grid=GRID), _in_context(1)]
     return file_bytes(_header(), segments, [pack_audio(audio_stream)])
 
 
@@ -86,12 +96,12 @@ def _assert_same_header(header: Header, theirs: dict[str, object], stranger: Mod
 
 
 def test_synthetic_file(synthetic: bytes, stranger: ModuleType, audio_stream: AudioStream) -> None:
-    theirs = stranger.decode_file(synthetic, [SIZES, SIZES])
+    theirs = stranger.decode_file(synthetic, [LAYOUT, LAYOUT])
     with InrFile(synthetic) as file:
         _assert_same_header(file.header, theirs.header, stranger)
         assert file.header == _header()
         for i, segment in enumerate(theirs.segments):
-            ours = unpack_segment(file.segment(i), [40, 7, 300, 64], [3, 1])
+            ours = unpack_segment(file.segment(i), [40, 7, 300, 64], [3, 1], grid=GRID)
             _assert_same_segment(ours, segment)
             assert segment.tensors == [s.tolist() for s in _symbols(i).symbols]
         assert unpack_audio(file.audio(0)) == audio_stream
@@ -106,7 +116,7 @@ def test_synthetic_file(synthetic: bytes, stranger: ModuleType, audio_stream: Au
 def test_encoded_file(
     model: str,
     encoded: Callable[[str], bytes],
-    layout_of: Callable[[Header], list[list[list[int]]]],
+    layout_of: Callable[[Header], list[Layout]],
     stranger: ModuleType,
 ) -> None:
     data = encoded(model)
@@ -118,12 +128,12 @@ def test_encoded_file(
         assert header.model == model
         assert len(theirs.segments) == 2
         for i, (segment, layout) in enumerate(zip(theirs.segments, layouts, strict=True)):
-            sizes = [size for group in layout for size in group]
+            groups, grid = layout
             ours = unpack_segment(
                 file.segment(i),
-                sizes,
-                [len(group) for group in layout],
-                num_frames=header.segments[i].num_frames,
+                [size for group in groups for size in group],
+                [len(group) for group in groups],
+                grid=(header.segments[i].num_frames, *grid),
             )
             _assert_same_segment(ours, segment)
             assert any(any(symbols) for symbols in segment.tensors)
@@ -139,8 +149,10 @@ def test_every_table_is_the_same(stranger: ModuleType) -> None:
         assert stranger.frequencies(*six) == MixtureModel(*six).frequencies(), six
 
 
-def test_both_judge_damaged_segments_alike(stranger: ModuleType) -> None:
-    good = pack_segment(_symbols(1), [3, 1])
+@pytest.mark.parametrize("is_in_context", [False, True])
+def test_both_judge_damaged_segments_alike(is_in_context: bool, stranger: ModuleType) -> None:
+    good = _in_context(1) if is_in_context else pack_segment(_symbols(1), [3, 1])
+    grid = GRID if is_in_context else None
     rng = random.Random(11)
     accepted = 0
     for _ in range(600):
@@ -148,13 +160,14 @@ def test_both_judge_damaged_segments_alike(stranger: ModuleType) -> None:
         # Steps, tables and lengths are the first bytes; most damage to symbols is refused.
         data[rng.randrange(len(data) if rng.random() < 0.3 else 50)] ^= 1 << rng.randrange(8)
         try:
-            ours = unpack_segment(bytes(data), [40, 7, 300, 64], [3, 1])
+            ours = unpack_segment(bytes(data), [40, 7, 300, 64], [3, 1], grid=grid)
         except BitstreamError:
             with pytest.raises(ValueError, match=r"\w"):
-                stranger.read_segment(bytes(data), SIZES, 1)
+                stranger.read_segment(bytes(data), SIZES, grid or (1, 1, 64), 2)
         else:
             accepted += 1
-            _assert_same_segment(ours, stranger.read_segment(bytes(data), SIZES, 1))
+            theirs = stranger.read_segment(bytes(data), SIZES, grid or (1, 1, 64), 2)
+            _assert_same_segment(ours, theirs)
     assert 0 < accepted < 500
 
 
@@ -181,7 +194,7 @@ def test_stranger_refuses_what_the_page_forbids(synthetic: bytes, stranger: Modu
         damaged = bytearray(synthetic)
         damaged[at] ^= 0x10
         with pytest.raises(ValueError, match=r"\w"):
-            stranger.decode_file(bytes(damaged), [SIZES, SIZES])
+            stranger.decode_file(bytes(damaged), [LAYOUT, LAYOUT])
     for length in range(0, len(synthetic), 11):
         with pytest.raises(ValueError, match=r"\w"):
-            stranger.decode_file(synthetic[:length], [SIZES, SIZES])
+            stranger.decode_file(synthetic[:length], [LAYOUT, LAYOUT])

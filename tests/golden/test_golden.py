@@ -78,7 +78,8 @@ def test_symbols(golden: Golden) -> None:
     with VideoDecoder(path, device="cpu") as video, InrFile(path) as file:
         digests = []
         for i in range(len(video.header.segments)):
-            quantized = read_segment(video.segment_config(i), file.segment(i))
+            config, data = video.segment_config(i), file.segment(i)
+            quantized = read_segment(config, data, version=file.version)
             symbols = np.concatenate(quantized.symbols).astype("<i4")
             digests.append(hashlib.sha256(symbols.tobytes()).hexdigest())
     assert digests == record["symbols_sha256"]
@@ -112,3 +113,20 @@ def test_one_file_has_a_head_that_upsamples() -> None:
 def test_one_file_has_gates() -> None:
     ((_, fields),) = RECORDS["v1-hnervpp-gates.inr"]["header"]["segments"]
     assert fields["gated_stages"] > 0
+
+
+def test_one_file_follows_motion() -> None:
+    ((num_frames, fields),) = RECORDS["v2-hnervpp-motion.inr"]["header"]["segments"]
+    assert fields["motion"] == 1
+    assert num_frames == 12
+
+
+def test_some_files_are_coded_in_context() -> None:
+    """Where the number of tables would be, they have a 0."""
+    in_context = set()
+    for name in RECORDS:
+        with InrFile(HERE / name) as file:
+            if file.segment(0)[4] == 0:
+                in_context.add(name)
+    assert {"v2-hnerv.inr", "v2-hnervpp-motion.inr"} <= in_context
+    assert not any(name.startswith("v1-") for name in in_context)

@@ -1,0 +1,94 @@
+"""Embeddings in context: the symbols of a segment's second group, with the tables that suit them.
+
+In: channels of integers that run over frames. Out: residuals, a gain a frame, and a level a value;
+and back, frame by frame, since a frame's levels depend on the frames before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inrcodec.entropy import MAX_GAIN, MagnitudeContext, MixtureModel, RansReader
+from inrcodec.quantization import Prediction, best_prediction, residuals_of, symbols_of
+
+Grid = tuple[int, int, int]
+"""Frames, rows and columns of a channel."""
+
+
+@dataclass(frozen=True)
+class InContext:
+    """The second group as it is coded."""
+
+    predictions: list[Prediction]  # one a channel
+    gains: NDArray[np.int32]  # (N,), one a frame
+    residuals: NDArray[np.int32]  # (N, C, h, w)
+    levels: NDArray[np.int64]  # (N, C, h, w)
+
+    @classmethod
+    def of(cls, channels: Sequence[NDArray[np.int32]], grid: Grid) -> InContext:
+        """Predict the channels, flat symbols, and see what context their residuals have."""
+        cubes = [channel.reshape(grid) for channel in channels]
+        predictions = [best_prediction(cube) for cube in cubes]
+        pairs = zip(cubes, predictions, strict=True)
+        residuals = np.stack([residuals_of(cube, p) for cube, p in pairs], 1)
+        context = MagnitudeContext(len(channels), *grid[1:])
+        gains, levels = [], []
+        for frame in residuals:
+            gains.append(context.suitable_gain(frame))
+            levels.append(context.levels(gains[-1]))
+            context.update(frame)
+        return cls(predictions, np.array(gains, np.int32), residuals, np.stack(levels))
+
+    def symbols(self) -> NDArray[np.int32]:
+        """Return the symbols in the order of coding: all gains, then the frames."""
+        return np.concatenate([self.gains, self.residuals.ravel()])
+
+    def channels(self) -> list[NDArray[np.int64]]:
+        """Return the flat symbols of each channel; hostile ones may be out of range."""
+        residuals = self.residuals.swapaxes(0, 1)
+        pairs = zip(residuals, self.predictions, strict=True)
+        return [symbols_of(cube, prediction).ravel() for cube, prediction in pairs]
+
+
+def read_in_context(
+    payload: bytes,
+    models: list[MixtureModel],
+    *,
+    predictions: list[Prediction],
+    gain_table: int,
+    table_of_level: NDArray[np.int64],
+    grid: Grid,
+) -> InContext:
+    """Decode what `InContext.symbols` were coded to.
+
+    Args:
+        payload: of rANS.
+        models: the segment's tables.
+        predictions: one a channel.
+        gain_table: position in `models`.
+        table_of_level: `(NUM_LEVELS,)` positions in `models`.
+        grid: of a channel.
+
+    Raises:
+        ValueError: the payload is no code of such a group.
+    """
+    num_frames, rows, columns = grid
+    shape = len(predictions), rows, columns
+    cells = shape[0] * rows * columns
+    reader = RansReader(payload, models, num_symbols=num_frames * (1 + cells))
+    gains = reader.read(np.full(num_frames, gain_table))
+    if int(np.abs(gains).max(initial=0)) > MAX_GAIN:
+        raise ValueError(f"gains are {gains.min()} to {gains.max()}, must be +-{MAX_GAIN}")
+    residuals = np.empty((num_frames, *shape), np.int32)
+    levels = np.empty(residuals.shape, np.int64)
+    context = MagnitudeContext(*shape)
+    for frame, level, gain in zip(residuals, levels, gains, strict=True):
+        level[:] = context.levels(int(gain))
+        frame[:] = reader.read(table_of_level[level].ravel()).reshape(shape)
+        context.update(frame)
+    reader.end()
+    return InContext(predictions, gains, residuals, levels)

@@ -1,0 +1,66 @@
+"""Choosing a segment's probability tables: few enough to be cheap, enough to fit (encoder only).
+
+In: sets of symbols, each to be coded with one table. Out: tables, and which of them each set has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inrcodec.entropy import MixtureModel, fit_mixture
+
+_MODEL_BYTES = 6  # of a table in the file, nearly
+_ENOUGH_SYMBOLS = 200
+
+
+def choose_tables(sets: Sequence[NDArray[np.int32]]) -> tuple[list[MixtureModel], list[int]]:
+    """Fit the tables; neighbours in spread share one while that makes the file smaller.
+
+    Args:
+        sets: of one or more symbols each.
+    """
+    order = sorted(range(len(sets)), key=lambda i: float(np.abs(sets[i]).mean()))
+    clusters = [_Cluster(run, [sets[i] for i in run]) for run in _runs(order, sets)]
+    savings = [a.saving(b) for a, b in pairwise(clusters)]
+    while savings and max(savings) > 0:
+        at = savings.index(max(savings))
+        clusters[at : at + 2] = [clusters[at].merged(clusters[at + 1])]
+        del savings[at]
+        for i in (at - 1, at):
+            if 0 <= i < len(savings):
+                savings[i] = clusters[i].saving(clusters[i + 1])
+    table_of = [0] * len(sets)
+    for table, cluster in enumerate(clusters):
+        for i in cluster.members:
+            table_of[i] = table
+    return [cluster.model for cluster in clusters], table_of
+
+
+def _runs(order: list[int], sets: Sequence[NDArray[np.int32]]) -> list[list[int]]:
+    """Cut `order` into runs of enough symbols to tell a distribution by."""
+    runs: list[list[int]] = [[]]
+    for i in order:
+        if sum(sets[j].size for j in runs[-1]) >= _ENOUGH_SYMBOLS:
+            runs.append([])
+        runs[-1].append(i)
+    return runs
+
+
+class _Cluster:
+    """Sets that share a table."""
+
+    def __init__(self, members: list[int], symbols: list[NDArray[np.int32]]) -> None:
+        self.members = members
+        self.symbols = symbols
+        self.model, payload_bits = fit_mixture(np.concatenate(symbols))
+        self.bits = payload_bits + 8 * _MODEL_BYTES
+
+    def merged(self, other: _Cluster) -> _Cluster:
+        return _Cluster(self.members + other.members, self.symbols + other.symbols)
+
+    def saving(self, other: _Cluster) -> float:
+        return self.bits + other.bits - self.merged(other).bits
