@@ -40,6 +40,8 @@ from inrcodec.metrics import mean_ms_ssim, psnr_db
 from inrcodec.models import count_parameters, entry, macs_per_frame
 from inrcodec.video import RawVideoFormat
 
+_MOTIONS = "motions"  # under which a checkpoint has them
+
 
 def encode(
     source: str | Path,
@@ -189,7 +191,7 @@ def encode(
     session = Session(output, fingerprint, clip.frames, resume=resume, started=started)
     num_bytes = _wished_bytes(job, chosen.bpp if bpp is None else bpp, size_bytes)
     started_motion = session.seconds()
-    job = replace(job, motions=_find_motions(job, bars))
+    job = replace(job, motions=_find_motions(job, session, bars))
     motion_seconds = session.seconds() - started_motion
     if psnr is None:
         encoded = encode_round(
@@ -218,9 +220,14 @@ def encode(
     )
 
 
-def _find_motions(job: EncodeJob, bars: ProgressBars) -> tuple[ClipMotion | None, ...]:
-    """Return the motion of every segment, where its network is to follow it."""
-    return tuple(
+def _find_motions(
+    job: EncodeJob, session: Session, bars: ProgressBars
+) -> tuple[ClipMotion | None, ...]:
+    """Return the motion of every segment, where its network is to follow it; found once."""
+    kept = session.finished.get(_MOTIONS)
+    if kept is not None:
+        return tuple(None if m is None else ClipMotion(**m) for m in kept["segments"])
+    motions = tuple(
         find_motion(
             job.source.frames[a:b],
             model=job.model,
@@ -230,6 +237,9 @@ def _find_motions(job: EncodeJob, bars: ProgressBars) -> tuple[ClipMotion | None
         )
         for a, b in split_segments(len(job.source.frames), job.segment_frames)
     )
+    if any(motions):
+        session.finish(_MOTIONS, {"segments": [None if m is None else vars(m) for m in motions]})
+    return motions
 
 
 def _report(

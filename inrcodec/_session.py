@@ -1,7 +1,7 @@
 """One encode that can be interrupted: its checkpoint beside the output, and whom it belongs to.
 
-The checkpoint holds finished segments and the running fit. It belongs to one source and one set
-of options: a resume with others is refused rather than mixed.
+The checkpoint holds finished segments, the clip's motion and the running fit. It belongs to one
+source and one set of options: a resume with others is refused rather than mixed.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Session:
         self._save()
 
     def finish(self, key: str, result: dict[str, Any]) -> None:
-        """Keep the result of the fit `key`."""
+        """Keep the result of `key`, a fit or what came before all fits."""
         self.finished[key] = result
         self.fit_states.pop(key, None)
         self._save()

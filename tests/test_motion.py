@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,11 @@ import torch
 from torch import Tensor
 
 import inrcodec
+from inrcodec import _encode, _rounds
 from inrcodec._info import describe
 from inrcodec._motion import find_motion, motion_settings
-from inrcodec.errors import ModelError
-from inrcodec.fitting import ClipMotion
+from inrcodec.errors import Interrupted, ModelError
+from inrcodec.fitting import ClipMotion, InterruptFlag
 from inrcodec.video import VideoReader
 
 
@@ -100,3 +103,25 @@ def test_segments_have_motion_of_their_own(panning_clip: Path, tmp_path: Path) -
     assert report.num_segments == 2
     with inrcodec.VideoDecoder(path) as decoder:
         assert len(decoder[:]) == 10
+
+
+def test_a_resumed_encode_goes_on_with_the_motion_that_was_found(
+    panning_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def interrupt_now() -> Iterator[InterruptFlag]:
+        yield InterruptFlag(requested=True)
+
+    def find_again(*_: Any, **__: Any) -> None:
+        raise AssertionError("motion is found again")
+
+    options = {"epochs": 4, "segment_frames": 5, "size_bytes": 5000}
+    encoded(panning_clip, tmp_path / "whole.inr", **options)
+    with monkeypatch.context() as patched:
+        patched.setattr(_rounds, "hold_interrupts", interrupt_now)
+        with pytest.raises(Interrupted):
+            encoded(panning_clip, tmp_path / "cut.inr", **options)
+    monkeypatch.setattr(_encode, "find_motion", find_again)
+    encoded(panning_clip, tmp_path / "cut.inr", resume=True, **options)
+    assert (tmp_path / "cut.inr").read_bytes() == (tmp_path / "whole.inr").read_bytes()
+    assert not (tmp_path / "cut.inr.ckpt").exists()
