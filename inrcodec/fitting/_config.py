@@ -42,6 +42,9 @@ class FitConfig:
     final_factor: float = 0.01  # of the learning rate at the end, as a fraction of its peak
     gradient_clip: float = 1.0  # largest norm of the gradient, 0 for none
     loss: str = "l2"  # a name in LOSSES
+    # In the loss, of the bits of embeddings' changes from frame to frame, as a part of the file's;
+    # for log_l2: what ln(MSE) falls by for an e-fold of bytes.
+    rate_weight: float = 0.0
     auxiliary_weight: float = 0.1  # of the loss of a network's auxiliary outputs, if it has any
     ema: float = 0.0  # time constant of the weights' average over the steps so far, 0 for none
     qat_fraction: float = 0.25  # last part of the budget that is fitted through the quantiser
@@ -61,6 +64,7 @@ class FitConfig:
         self._check_schedule()
         _check(self.loss in LOSSES, "loss", self.loss, f"one of {', '.join(LOSSES)}")
         _check(self.auxiliary_weight >= 0, "auxiliary_weight", self.auxiliary_weight, ">= 0")
+        self._check_rate_weight()
         _check(0 <= self.ema <= 1, "ema", self.ema, "0 to 1")
         _check(0 <= self.qat_fraction <= 1, "qat_fraction", self.qat_fraction, "0 to 1")
         precisions = ("auto", "fp32", "bf16")
@@ -89,6 +93,11 @@ class FitConfig:
         used = self.optimizer in _DECAYING or self.weight_decay == 0
         unset = f"0 for {self.optimizer}, only {' and '.join(_DECAYING)} have it"
         _check(used, "weight_decay", self.weight_decay, unset)
+
+    def _check_rate_weight(self) -> None:
+        _check(self.rate_weight >= 0, "rate_weight", self.rate_weight, ">= 0")
+        used = self.loss == "log_l2" or self.rate_weight == 0
+        _check(used, "rate_weight", self.rate_weight, f"0 for {self.loss}, only log_l2 has it")
 
     def _check_schedule(self) -> None:
         _check(0 <= self.warmup < 1, "warmup", self.warmup, "0 to under 1")

@@ -57,6 +57,7 @@ class Ending:
         self.stopped = "budget"
         self._least: float | None = None
         self._is_forecastable = config.schedule == "cosine" and not config.ema
+        self._asks_for_rounding = self._is_forecastable or config.rate_weight > 0
         self.rounding = Rounding()
         self.quantized_from: int | None = None  # the first step through the quantiser
         self._in_steps = config.epochs is not None
@@ -94,8 +95,8 @@ class Ending:
         return True
 
     def wants_rounding(self, progress: float) -> bool:
-        """Whether it is time to measure what rounding at once would take, for the forecast."""
-        return self._is_forecastable and self.rounding.is_due(progress, self.curve.points)
+        """Whether it is time to measure what rounding at once would take, for those who ask."""
+        return self._asks_for_rounding and self.rounding.is_due(progress, self.curve.points)
 
     def rounding_measured(self, loss_db: float, *, progress: float) -> None:
         """Take the mean PSNR in dB that rounding at once would take from the fit as it is."""

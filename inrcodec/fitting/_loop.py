@@ -23,6 +23,7 @@ from inrcodec.fitting._averaging import WeightAverage
 from inrcodec.fitting._batches import embed_all, frame_batch, place_frames
 from inrcodec.fitting._coded_quality import coded_psnr_db, rounding_loss_db
 from inrcodec.fitting._config import FitConfig
+from inrcodec.fitting._embedding_rate import EmbeddingRate
 from inrcodec.fitting._ending import Ending
 from inrcodec.fitting._interrupt import InterruptFlag
 from inrcodec.fitting._losses import LOSSES, psnr_of_mse
@@ -162,6 +163,9 @@ class _Fit:
         shape = network.embedding_shape
         # As last computed: exact ones would take another pass over all frames.
         self.embeddings = None if shape is None else torch.zeros(len(frames), *shape, device=device)
+        self.embedding_rate = None
+        if config.rate_weight and shape is not None:
+            self.embedding_rate = EmbeddingRate(config.rate_weight, num_bytes)
 
     def seconds(self) -> float:
         """Seconds of this fit, those before a resume included."""
@@ -184,17 +188,22 @@ class _Fit:
         # Coding takes as long as tens of steps: at both ends of the phase it is worth them.
         measured = self.rate_updates in (0, _RATE_UPDATES - 1)
         self._meet(self.quantizer, tensors, measured=measured)
+        self._count_in_steps_of(self.quantizer)
         self.rate_updates += 1
         return True
 
     def measure_rounding(self, progress: float) -> None:
-        """A few times before the quantised phase, see what rounding at once would take."""
+        """A few times before the quantised phase, see what rounding at once would take.
+
+        Its steps are those that the embeddings' rate is counted in until there are better ones.
+        """
         if self.quantizer.ready or not self.ending.wants_rounding(progress):
             return
         batch, indices = self._some_frames(_SENSITIVITY_FRAMES)
         quantizer = Quantizer()
         self._allocate(quantizer, num_projections=1)
         self._meet(quantizer, self._stored_tensors(exact=False), measured=False)
+        self._count_in_steps_of(quantizer)
         loss_db = rounding_loss_db(self.network, quantizer, batch, indices)
         self.ending.rounding_measured(loss_db, progress=progress)
 
@@ -251,6 +260,8 @@ class _Fit:
                 {"packed": self.packed_error is not None},
             )
         loss, errors = self._loss(x_hat, indices, x)
+        if self.embedding_rate is not None and exact is not None and self.embeddings is not None:
+            loss = loss + self.embedding_rate(exact, indices, self.embeddings)
 
         self.network.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -319,6 +330,7 @@ class _Fit:
             "steps": self.steps,
             "expected_steps": self.expected_steps,
             "rate_updates": self.rate_updates,
+            "rate_steps": None if self.embedding_rate is None else self.embedding_rate.steps,
             "seconds": self.seconds(),
         }
 
@@ -336,6 +348,8 @@ class _Fit:
         self.ending.load_state(state["ending"])
         self.steps, self.rate_updates = state["steps"], state["rate_updates"]
         self.expected_steps = state["expected_steps"]
+        if self.embedding_rate is not None and state["rate_steps"] is not None:
+            self.embedding_rate.steps = state["rate_steps"].to(self.device)
         self.started = time.perf_counter() - state["seconds"]
 
     def _used(self) -> float:
@@ -363,6 +377,10 @@ class _Fit:
         for rendition in self.network.auxiliary():
             loss = loss + self.config.auxiliary_weight * compare(rendition, x)
         return loss, torch.mean((x_hat.detach().float() - x) ** 2, dim=(1, 2, 3))
+
+    def _count_in_steps_of(self, quantizer: Quantizer) -> None:
+        if self.embedding_rate is not None and self.embeddings is not None:
+            self.embedding_rate.take_steps(quantizer, self.embeddings)
 
     def _stored_tensors(self, *, exact: bool) -> list[NDArray[np.float32]]:
         """What a file would store now; of an encoder what it last gave, unless it must be exact."""
