@@ -238,7 +238,7 @@ def _find_motions(
         for a, b in split_segments(len(job.source.frames), job.segment_frames)
     )
     if any(motions):
-        session.finish(_MOTIONS, {"segments": [None if m is None else vars(m) for m in motions]})
+        session.remember(_MOTIONS, {"segments": [None if m is None else vars(m) for m in motions]})
     return motions
 
 

@@ -64,8 +64,12 @@ class Session:
         self.fit_states = {key: state}
         self._save()
 
+    def remember(self, key: str, result: dict[str, Any]) -> None:
+        """Keep what came before the fits, on the disk as soon as one of them is there."""
+        self.finished[key] = result
+
     def finish(self, key: str, result: dict[str, Any]) -> None:
-        """Keep the result of `key`, a fit or what came before all fits."""
+        """Keep the result of the fit `key`."""
         self.finished[key] = result
         self.fit_states.pop(key, None)
         self._save()
