@@ -39,7 +39,9 @@ MAX_SYMBOLS = 1 << 28
 # A payload of b bytes may stand for so many symbols: no hostile file makes much out of little.
 _FREE_SYMBOLS = 1 << 20
 _SYMBOLS_PER_BYTE = 16
-_FEW_SYMBOLS = 4096  # of a group that may take fewer bytes tensor by tensor
+# Of a group that may take fewer bytes tensor by tensor, as values that are far from zero do, such as
+# Boost's (benchmarks/results/context.json); of more, packing both ways would take too long.
+_FEW_SYMBOLS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def pack_segment(
     """Entropy-code `quantized` into the payload of a section SEGM.
 
     The second group is coded in context, or tensor by tensor where that takes fewer bytes, which
-    only a small one may.
+    is tried with all but large ones.
 
     Args:
         quantized: the segment's integers.
