@@ -39,8 +39,8 @@ MAX_SYMBOLS = 1 << 28
 # A payload of b bytes may stand for so many symbols: no hostile file makes much out of little.
 _FREE_SYMBOLS = 1 << 20
 _SYMBOLS_PER_BYTE = 16
-# Of a group that may take fewer bytes tensor by tensor, as values that are far from zero do, such as
-# Boost's (benchmarks/results/context.json); of more, packing both ways would take too long.
+# Of a group that may take fewer bytes tensor by tensor, as values do that are far from zero, such
+# as Boost's (benchmarks/results/context.json); with more, packing both ways takes too long.
 _FEW_SYMBOLS = 1 << 16
 
 
