@@ -13,6 +13,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,10 @@ def measure(path: Path) -> dict[str, Any] | None:
     record: dict[str, Any] = {"file": path.name, "grid": grid, "channels": groups[1]}
     record["embeddings"] = sum(sizes[groups[0] :])
     for way, pack in zip(WAYS, (pack_plain, pack_in_context), strict=True):
-        seconds, packed = fastest(lambda pack=pack: pack(quantized, groups, grid))  # type: ignore[misc]
+        seconds, packed = fastest(partial(pack, quantized, groups, grid))
         if packed is None:
             raise SystemExit(f"{path.name}: no room for its tables in context")
-        unpack_seconds, symbols = fastest(
-            lambda packed=packed: unpack_segment(packed, sizes, groups, grid=grid)  # type: ignore[misc]
-        )
+        unpack_seconds, symbols = fastest(partial(unpack_segment, packed, sizes, groups, grid=grid))
         if [s.tolist() for s in symbols.symbols] != [s.tolist() for s in quantized.symbols]:
             raise SystemExit(f"{path.name}: other symbols came back")
         record[way] = {

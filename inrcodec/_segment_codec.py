@@ -17,7 +17,7 @@ from inrcodec.bitstream import unpack_segment
 from inrcodec.errors import BitstreamError, ModelError
 from inrcodec.fitting import fp32_arithmetic
 from inrcodec.models import Network, NetworkConfig, config_from_dict, halves, prepare_for_inference
-from inrcodec.quantization import QuantizedTensors
+from inrcodec.quantization import Grid, QuantizedTensors
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _MAX_BATCH = 16
@@ -194,7 +194,7 @@ def read_segment(config: NetworkConfig, data: bytes, *, version: int) -> Quantiz
     return unpack_segment(data, sizes, groups, grid=embedding_grid(config), version=version)
 
 
-def embedding_grid(config: NetworkConfig) -> tuple[int, int, int] | None:
+def embedding_grid(config: NetworkConfig) -> Grid | None:
     """Return frames, rows and columns of the embeddings' channels, None for a network without."""
     if config.embedding_shape is None:
         return None

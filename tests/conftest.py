@@ -11,6 +11,7 @@ import pytest
 import skimage.transform
 
 import inrcodec
+from inrcodec.fitting import InterruptFlag
 
 
 def write_y4m(path: Path, frames: np.ndarray, *, fps: str = "25:1") -> Path:
@@ -31,6 +32,24 @@ def moving_pattern(num_frames: int, height: int, width: int) -> np.ndarray:
         128 + 60 * np.sin((x + 3 * i) / 9) + 50 * np.cos((y - 2 * i) / 7) for i in range(num_frames)
     ]
     return np.clip(np.stack(frames), 16, 235).astype(np.uint8)
+
+
+class FlagAfter(InterruptFlag):
+    """As if Ctrl-C came after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    @property  # type: ignore[override]
+    def requested(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+@pytest.fixture(scope="session")
+def interrupt_after() -> type[FlagAfter]:
+    """A flag that is set after so many steps."""
+    return FlagAfter
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,10 @@ def test_a_grey_clip_does_not_use_its_whole_budget(grey_clip: Path, tmp_path: Pa
 
 
 def test_psnr_resumes_a_fit_that_ends_early(
-    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    interrupt_after: Callable[[int], InterruptFlag],
 ) -> None:
     def encode(path: Path, *, resume: bool = False) -> inrcodec.EncodeReport:
         return inrcodec.encode(tiny_clip, path, epochs=60, psnr=20.0, resume=resume)
@@ -122,7 +125,7 @@ def test_psnr_resumes_a_fit_that_ends_early(
 
     @contextmanager
     def interrupt_late() -> Iterator[InterruptFlag]:
-        yield _FlagAfter(whole.steps - 5)
+        yield interrupt_after(whole.steps - 5)
 
     with monkeypatch.context() as patched:
         patched.setattr(_rounds, "hold_interrupts", interrupt_late)
@@ -149,18 +152,6 @@ def test_same_seed_same_file(tiny_clip: Path, tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() != (tmp_path / "c").read_bytes()
 
 
-class _FlagAfter(InterruptFlag):
-    """As if Ctrl-C came after so many steps."""
-
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    @property  # type: ignore[override]
-    def requested(self) -> bool:
-        self.left -= 1
-        return self.left < 0
-
-
 @pytest.mark.parametrize("steps", [3, 25])  # before and in the quantised phase
 @pytest.mark.parametrize("segment_frames", [600, 3])
 def test_resume_gives_the_file_of_an_uninterrupted_encode(
@@ -169,6 +160,7 @@ def test_resume_gives_the_file_of_an_uninterrupted_encode(
     tiny_clip: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    interrupt_after: Callable[[int], InterruptFlag],
 ) -> None:
     def encode(path: Path, *, resume: bool = False) -> None:
         inrcodec.encode(
@@ -185,7 +177,7 @@ def test_resume_gives_the_file_of_an_uninterrupted_encode(
 
     @contextmanager
     def interrupt_soon() -> Iterator[InterruptFlag]:
-        yield _FlagAfter(steps if segment_frames > 6 else steps % 11)
+        yield interrupt_after(steps if segment_frames > 6 else steps % 11)
 
     with monkeypatch.context() as patched:
         patched.setattr(_rounds, "hold_interrupts", interrupt_soon)
@@ -369,7 +361,10 @@ def test_fresh_travels_in_the_file(tiny_clip: Path, tmp_path: Path) -> None:
 
 
 def test_fresh_chooses_the_same_on_resume(
-    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    interrupt_after: Callable[[int], InterruptFlag],
 ) -> None:
     def encode(path: Path, *, resume: bool = False, fresh: bool = True) -> None:
         inrcodec.encode(
@@ -378,7 +373,7 @@ def test_fresh_chooses_the_same_on_resume(
 
     @contextmanager
     def interrupt_soon() -> Iterator[InterruptFlag]:
-        yield _FlagAfter(3)
+        yield interrupt_after(3)
 
     encode(tmp_path / "whole.inr")
     with monkeypatch.context() as patched:

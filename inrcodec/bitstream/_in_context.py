@@ -12,11 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from inrcodec.bitstream._side import Levels
 from inrcodec.entropy import MAX_GAIN, MagnitudeContext, MixtureModel, RansReader
-from inrcodec.quantization import Prediction, best_prediction, residuals_of, symbols_of
-
-Grid = tuple[int, int, int]
-"""Frames, rows and columns of a channel."""
+from inrcodec.quantization import Grid, Prediction, best_residuals, symbols_of
 
 
 @dataclass(frozen=True)
@@ -31,10 +29,9 @@ class InContext:
     @classmethod
     def of(cls, channels: Sequence[NDArray[np.int32]], grid: Grid) -> InContext:
         """Predict the channels, flat symbols, and see what context their residuals have."""
-        cubes = [channel.reshape(grid) for channel in channels]
-        predictions = [best_prediction(cube) for cube in cubes]
-        pairs = zip(cubes, predictions, strict=True)
-        residuals = np.stack([residuals_of(cube, p) for cube, p in pairs], 1)
+        predicted = [best_residuals(channel.reshape(grid)) for channel in channels]
+        predictions = [prediction for prediction, _ in predicted]
+        residuals = np.stack([left for _, left in predicted], 1)
         context = MagnitudeContext(len(channels), *grid[1:])
         gains, levels = [], []
         for frame in residuals:
@@ -59,8 +56,7 @@ def read_in_context(
     models: list[MixtureModel],
     *,
     predictions: list[Prediction],
-    gain_table: int,
-    table_of_level: NDArray[np.int64],
+    levels: Levels,
     grid: Grid,
 ) -> InContext:
     """Decode what `InContext.symbols` were coded to.
@@ -69,8 +65,7 @@ def read_in_context(
         payload: of rANS.
         models: the segment's tables.
         predictions: one a channel.
-        gain_table: position in `models`.
-        table_of_level: `(NUM_LEVELS,)` positions in `models`.
+        levels: which tables they have.
         grid: of a channel.
 
     Raises:
@@ -80,15 +75,16 @@ def read_in_context(
     shape = len(predictions), rows, columns
     cells = shape[0] * rows * columns
     reader = RansReader(payload, models, num_symbols=num_frames * (1 + cells))
-    gains = reader.read(np.full(num_frames, gain_table))
+    gains = reader.read(np.full(num_frames, levels.gain_table))
     if int(np.abs(gains).max(initial=0)) > MAX_GAIN:
         raise ValueError(f"gains are {gains.min()} to {gains.max()}, must be +-{MAX_GAIN}")
     residuals = np.empty((num_frames, *shape), np.int32)
-    levels = np.empty(residuals.shape, np.int64)
+    found = np.empty(residuals.shape, np.int64)
+    table_of_level = levels.table_of_level()
     context = MagnitudeContext(*shape)
-    for frame, level, gain in zip(residuals, levels, gains, strict=True):
+    for frame, level, gain in zip(residuals, found, gains, strict=True):
         level[:] = context.levels(int(gain))
         frame[:] = reader.read(table_of_level[level].ravel()).reshape(shape)
         context.update(frame)
     reader.end()
-    return InContext(predictions, gains, residuals, levels)
+    return InContext(predictions, gains, residuals, found)

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from inrcodec.bitstream._in_context import Grid, InContext, read_in_context
+from inrcodec.bitstream._in_context import InContext, read_in_context
 from inrcodec.bitstream._sections import VERSION
 from inrcodec.bitstream._side import Levels, Side
 from inrcodec.bitstream._tables import choose_tables
@@ -28,10 +28,10 @@ from inrcodec.entropy import (
 from inrcodec.errors import BitstreamError
 from inrcodec.quantization import (
     MAX_SYMBOL,
+    Grid,
     Prediction,
     QuantizedTensors,
-    best_prediction,
-    residuals_of,
+    best_residuals,
     symbols_of,
 )
 
@@ -170,9 +170,9 @@ def pack_plain(quantized: QuantizedTensors, groups: Sequence[int], grid: Grid | 
     predictions = [Prediction.NONE] * sum(groups[1:])
     if grid is not None and grid[0] > 1:
         for i, symbols in enumerate(coded[groups[0] :]):
-            cube = symbols.reshape(grid)
-            predictions[i] = best_prediction(cube, (Prediction.NONE, Prediction.TIME))
-            coded[groups[0] + i] = residuals_of(cube, predictions[i]).ravel()
+            among = (Prediction.NONE, Prediction.TIME)
+            predictions[i], residuals = best_residuals(symbols.reshape(grid), among)
+            coded[groups[0] + i] = residuals.ravel()
     models, table_of = choose_tables(coded)
     side = Side(
         quantized.global_step, models, quantized.step_codes, table_of, predictions, levels=None
@@ -260,8 +260,7 @@ def _decode(
                     payload,
                     side.models,
                     predictions=side.predictions,
-                    gain_table=levels.gain_table,
-                    table_of_level=levels.table_of_level(),
+                    levels=levels,
                     grid=grid,
                 )
             else:

@@ -40,6 +40,7 @@ from inrcodec.fitting._schedules import (
 )
 from inrcodec.fitting._squared_error import LOSSES_OF_MSE, PackedError
 from inrcodec.models import Network
+from inrcodec.quantization import Grid
 
 _LOG_SECONDS = 0.5
 _SAVE_SECONDS = 30.0
@@ -392,7 +393,7 @@ class _Fit:
         self, quantizer: Quantizer, tensors: list[NDArray[np.float32]], *, measured: bool
     ) -> None:
         num_weights = sum(1 for _ in self.network.decoder.parameters())
-        grids: list[tuple[int, int, int] | None] = [None] * num_weights
+        grids: list[Grid | None] = [None] * num_weights
         if self.embeddings is not None:
             num_frames, channels, rows, columns = self.embeddings.shape
             grids += [(num_frames, rows, columns)] * channels

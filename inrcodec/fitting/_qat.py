@@ -17,6 +17,7 @@ from torch import Tensor
 
 from inrcodec.models import Network
 from inrcodec.quantization import (
+    Grid,
     admissible_step_codes,
     allocate_step_codes,
     estimate_bytes,
@@ -96,7 +97,7 @@ class Quantizer:
         tensors: list[NDArray[np.float32]],
         num_bytes: float,
         *,
-        grids: Sequence[tuple[int, int, int] | None],
+        grids: Sequence[Grid | None],
         coded_bytes: CodedBytes | None = None,
     ) -> None:
         """Choose the global step at which `tensors` take `num_bytes` in the file, nearly.

@@ -2,8 +2,9 @@
 
 from inrcodec.quantization._allocation import allocate_step_codes, output_sensitivity
 from inrcodec.quantization._prediction import (
+    Grid,
     Prediction,
-    best_prediction,
+    best_residuals,
     residuals_of,
     symbols_of,
 )
@@ -24,11 +25,12 @@ from inrcodec.quantization._uniform import (
 
 __all__ = [
     "MAX_SYMBOL",
+    "Grid",
     "Prediction",
     "QuantizedTensors",
     "admissible_step_codes",
     "allocate_step_codes",
-    "best_prediction",
+    "best_residuals",
     "dequantize",
     "estimate_bytes",
     "fake_quantize",

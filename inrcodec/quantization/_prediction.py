@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from inrcodec.entropy import empirical_entropy_bits
 from inrcodec.quantization._uniform import MAX_SYMBOL
 
+Grid = tuple[int, int, int]
+"""Frames, rows and columns of a channel."""
+
 
 class Prediction(IntEnum):
     """What a channel's symbols are predicted from."""
@@ -64,20 +67,21 @@ def symbols_of(residuals: NDArray[np.int32], prediction: Prediction) -> NDArray[
     return symbols
 
 
-def best_prediction(
+def best_residuals(
     symbols: NDArray[np.int32], among: Iterable[Prediction] = Prediction
-) -> Prediction:
-    """Return the prediction that leaves the fewest bits, with residuals in the symbols' range.
+) -> tuple[Prediction, NDArray[np.int32]]:
+    """Return the prediction that leaves the fewest bits, and its residuals, in the symbols' range.
 
     Args:
         symbols: `(frames, rows, columns)`.
         among: that may be returned, `Prediction.NONE` with them.
     """
 
-    def bits(prediction: Prediction) -> float:
-        residuals = residuals_of(symbols, prediction)
-        if int(np.abs(residuals).max(initial=0)) > MAX_SYMBOL:
-            return float("inf")
-        return empirical_entropy_bits(residuals)
+    found = [(prediction, residuals_of(symbols, prediction)) for prediction in among]
+    return min(found, key=lambda pair: _bits(pair[1]))
 
-    return min(among, key=bits)
+
+def _bits(residuals: NDArray[np.int32]) -> float:
+    if int(np.abs(residuals).max(initial=0)) > MAX_SYMBOL:
+        return float("inf")
+    return empirical_entropy_bits(residuals)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrcodec.entropy import empirical_entropy_bits
-from inrcodec.quantization._prediction import best_prediction, residuals_of
+from inrcodec.quantization._prediction import Grid, best_residuals
 from inrcodec.quantization._uniform import MAX_STEP_CODE, MAX_SYMBOL, quantize, step_size
 
 _BISECTIONS = 20
@@ -48,7 +48,7 @@ def estimate_bytes(
     step_codes: Sequence[int],
     global_step: float,
     *,
-    grids: Sequence[tuple[int, int, int] | None] | None = None,
+    grids: Sequence[Grid | None] | None = None,
 ) -> float:
     """Return the bytes that entropy coding `tensors` will take, nearly, side information apart.
 
@@ -69,8 +69,7 @@ def estimate_bytes(
     for tensor, code, grid in zip(tensors, codes, grids, strict=True):
         symbols = quantize(tensor, step_size(global_step, code))
         if grid is not None:
-            cube = symbols.reshape(grid)
-            symbols = residuals_of(cube, best_prediction(cube))
+            _, symbols = best_residuals(symbols.reshape(grid))
         if symbols.size >= _SMALL_TENSOR:
             bits += empirical_entropy_bits(symbols)
         else:
@@ -86,7 +85,7 @@ def solve_global_step(
     step_codes: Sequence[int],
     num_bytes: float,
     *,
-    grids: Sequence[tuple[int, int, int] | None] | None = None,
+    grids: Sequence[Grid | None] | None = None,
 ) -> float:
     """Return the finest global step at which `tensors` take at most `num_bytes`, nearly.
 

@@ -132,17 +132,11 @@ def real_file(encoded: Callable[[str], bytes], audio_stream: AudioStream) -> byt
 
     So few embeddings would take fewer bytes without context: that of the second is forced upon it.
     """
-    with InrFile(encoded("hnerv")) as file:
+    data = encoded("hnerv")
+    with InrFile(data) as file, inrcodec.VideoDecoder(data, device="cpu") as decoder:
         header = replace(file.header, num_audio_streams=1)
         segments = [file.segment(i) for i in range(len(header.segments))]
-        info = header.segments[1]
-        config = read_config(
-            header.model,
-            info.model_fields,
-            height=header.height,
-            width=header.width,
-            num_frames=info.num_frames,
-        )
+        config = decoder.segment_config(1)
         _, _, groups = tensor_layout(config)
         grid = embedding_grid(config)
         assert grid is not None

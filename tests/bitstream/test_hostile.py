@@ -17,10 +17,9 @@ import msgpack
 import numpy as np
 import pytest
 
+from inrcodec import VideoDecoder
 from inrcodec._segment_codec import tensor_layout
-from inrcodec.bitstream import InrFile
 from inrcodec.entropy import MixtureModel, rans_compress
-from inrcodec.models import config_from_dict
 
 Sections = list[tuple[bytes, bytes]]
 
@@ -215,16 +214,8 @@ def _audio(packets: list[int]) -> bytes:
 
 def _layout(real_file: bytes) -> tuple[list[int], list[int]]:
     """Sizes of the first segment's tensors, and how many each payload holds."""
-    with InrFile(real_file) as file:
-        header = file.header
-    segment = header.segments[0]
-    config = config_from_dict(
-        header.model,
-        segment.model_fields,
-        height=header.height,
-        width=header.width,
-        num_frames=segment.num_frames,
-    )
+    with VideoDecoder(real_file, device="cpu") as decoder:
+        config = decoder.segment_config(0)
     _, sizes, groups = tensor_layout(config)
     return sizes, groups
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -67,7 +68,7 @@ def clip() -> Tensor:
 
 
 def fitted(
-    rate_weight: float, *, model: str = "hnervpp", stop_at: int | None = None
+    rate_weight: float, *, model: str = "hnervpp", stop: InterruptFlag | None = None
 ) -> FitResult | None:
     """A short fit; one that stops goes on from its state."""
     config = FitConfig(
@@ -81,22 +82,10 @@ def fitted(
         network = build(model, network_config)
         return fit(clip(), network, config, num_bytes=6000, device=torch.device("cpu"), **more)
 
-    if stop_at is None:
+    if stop is None:
         return run()
-    assert run(save=kept.append, interrupt=_After(stop_at)) is None
+    assert run(save=kept.append, interrupt=stop) is None
     return run(state=kept[-1])
-
-
-class _After(InterruptFlag):
-    """Asks for an end after so many steps."""
-
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    @property  # type: ignore[override]
-    def requested(self) -> bool:
-        self.left -= 1
-        return self.left < 0
 
 
 def changes_in_steps(result: FitResult, model: str = "hnervpp") -> float:
@@ -116,8 +105,10 @@ def test_embeddings_change_less(model: str) -> None:
     assert changes_in_steps(with_rate, model) < 0.95 * changes_in_steps(without, model)
 
 
-def test_an_interrupted_fit_goes_on_as_it_was() -> None:
-    whole, resumed = fitted(1.0), fitted(1.0, stop_at=50)
+def test_an_interrupted_fit_goes_on_as_it_was(
+    interrupt_after: Callable[[int], InterruptFlag],
+) -> None:
+    whole, resumed = fitted(1.0), fitted(1.0, stop=interrupt_after(50))
     assert whole is not None
     assert resumed is not None
     for a, b in zip(whole.tensors, resumed.tensors, strict=True):

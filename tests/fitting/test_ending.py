@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -174,7 +175,10 @@ def test_the_forecast_knows_what_the_coded_file_will_have(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(("frames", "goal_db"), [(grey(), None), (clip(), 24.0)])
 @pytest.mark.parametrize("at", [3, 130, 170])  # in an epoch; after the end was moved
 def test_an_earlier_end_is_resumed_bit_for_bit(
-    frames: torch.Tensor, goal_db: float | None, at: int
+    frames: torch.Tensor,
+    goal_db: float | None,
+    at: int,
+    interrupt_after: Callable[[int], InterruptFlag],
 ) -> None:
     config = FitConfig(epochs=100, precision="fp32")
 
@@ -196,24 +200,12 @@ def test_an_earlier_end_is_resumed_bit_for_bit(
     assert whole is not None
     assert whole.stopped != "budget"
     assert whole.steps > at
-    assert go(None, FlagAfter(at)) is None
+    assert go(None, interrupt_after(at)) is None
     resumed = go(saved[-1], InterruptFlag())
     assert resumed is not None
     assert (resumed.steps, resumed.stopped) == (whole.steps, whole.stopped)
     assert np.array_equal(np.concatenate(whole.tensors), np.concatenate(resumed.tensors))
     assert resumed.global_step == whole.global_step
-
-
-class FlagAfter(InterruptFlag):
-    """As if Ctrl-C came after so many steps."""
-
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    @property  # type: ignore[override]
-    def requested(self) -> bool:
-        self.left -= 1
-        return self.left < 0
 
 
 def coded_db(result: FitResult) -> float:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from inrcodec.quantization import Prediction, best_prediction, residuals_of, symbols_of
+from inrcodec.quantization import Prediction, best_residuals, residuals_of, symbols_of
 
 CUBES = arrays(
     np.int32, st.tuples(*[st.integers(1, 6)] * 3), elements=st.integers(-2047, 2047), fill=None
@@ -47,11 +47,13 @@ def _pan() -> NDArray[np.int32]:
     ],
 )
 def test_the_best_is_taken(symbols: NDArray[np.int32], best: Prediction) -> None:
-    assert best_prediction(symbols) == best
-    assert best_prediction(symbols, (Prediction.NONE,)) == Prediction.NONE
+    found, residuals = best_residuals(symbols)
+    assert found == best
+    assert residuals.tolist() == residuals_of(symbols, best).tolist()
+    assert best_residuals(symbols, (Prediction.NONE,))[0] == Prediction.NONE
 
 
 def test_residuals_stay_in_the_symbols_range() -> None:
     """Equal jumps cost least as differences, but these would be too large."""
     jumps = np.tile(np.array([-2000, 2000], np.int32), 30).reshape(60, 1, 1)
-    assert best_prediction(jumps) == Prediction.NONE
+    assert best_residuals(jumps)[0] == Prediction.NONE
