@@ -118,6 +118,7 @@ def _encode(point: Point, path: Path, on_progress: Callable[[FitProgress], None]
         seed=point["seed"],
         fit_settings=_with_tuples(point["fit_settings"]) or None,
         model_settings=_with_tuples(point["model_settings"]) or None,
+        **{name: point[name] for name in ("bits_per_parameter",) if name in point},
         on_progress=on_progress,
     )
 

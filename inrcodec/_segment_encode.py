@@ -76,11 +76,13 @@ def size_network(
     bits_per_parameter: float = BITS_PER_PARAMETER,
     max_kmac_per_pixel: float | None = None,
     quick: bool = False,
+    in_context: bool = True,
     **settings: Any,
 ) -> NetworkConfig:
     """Return a network for `frames` that `num_bytes` can hold at `bits_per_parameter` a weight.
 
-    Embeddings change little from frame to frame, and are expected to take 0.4 of that a value.
+    Embeddings change little from frame to frame, and are expected to take 0.4 of that a value where
+    they are coded `in_context`.
     Decoding takes at most `max_kmac_per_pixel` where a shape is so cheap; `quick` asks for a shape
     that suits a fit of few visits of a frame. `settings` override what the network's sizing rule
     chooses.
@@ -113,7 +115,8 @@ def size_network(
         side_bytes = _SIDE_BYTES + _SIDE_BYTES_A_TENSOR * len(tensor_layout(config)[0])
         size = count_parameters(config)
         share = size.embeddings / size.total
-        bits = bits_per_parameter * (1 - share + share * _EMBEDDING_BITS)
+        of_weight = _EMBEDDING_BITS if in_context else 1.0
+        bits = bits_per_parameter * (1 - share + share * of_weight)
     assert config is not None  # the loop runs
     return config
 
@@ -141,12 +144,19 @@ def fit_segment(
     interrupt: InterruptFlag,
 ) -> FitResult | None:
     """Fit a network of `config`; None when interrupted, after its state was saved."""
+    in_context = job.fit.embedding_coding == "context"
+
+    def coded_bytes(
+        tensors: Sequence[NDArray[np.float32]], codes: Sequence[int], step: float
+    ) -> int:
+        return len(_pack(config, tensors, codes, step, in_context=in_context))
+
     return fit(
         frames,
         _initialise(job.model, config, job.fit.seed),
         job.fit,
         num_bytes=job.num_bytes,
-        coded_bytes=lambda tensors, codes, step: len(_pack(config, tensors, codes, step)),
+        coded_bytes=coded_bytes,
         device=job.device,
         goal_db=job.goal_db,
         motion=job.motion,
@@ -167,11 +177,15 @@ def code_segment(config: NetworkConfig, fit: FitResult, num_bytes: int) -> bytes
         RateError: no step gives so few bytes.
     """
     num_symbols = count_parameters(config).total
+    in_context = fit.embedding_coding == "context"
     coded: dict[float, bytes] = {}
 
     def at(log_step: float) -> bytes:
         if log_step not in coded:
-            coded[log_step] = _pack(config, fit.tensors, fit.step_codes, 2.0**log_step)
+            step = 2.0**log_step
+            coded[log_step] = _pack(
+                config, fit.tensors, fit.step_codes, step, in_context=in_context
+            )
         return coded[log_step]
 
     finest = math.log2(finest_global_step(fit.tensors))
@@ -187,9 +201,9 @@ def code_segment(config: NetworkConfig, fit: FitResult, num_bytes: int) -> bytes
         else:
             too_fine = max(too_fine, log_step)
         guess = max(log_step + 8 * (size - _AIM * num_bytes) / num_symbols, finest)
-        if not too_fine < guess < coarse or not math.isfinite(guess):
+        if not too_fine < guess < coarse:
             guess = (too_fine + coarse) / 2
-        if abs(guess - log_step) < 1e-5:
+        if not math.isfinite(guess) or abs(guess - log_step) < 1e-5:
             break
         log_step = guess
     if not math.isfinite(coarse):
@@ -202,6 +216,8 @@ def _pack(
     tensors: Sequence[NDArray[np.float32]],
     step_codes: Sequence[int],
     global_step: float,
+    *,
+    in_context: bool,
 ) -> bytes:
     global_step = float(np.float32(global_step))
     codes = admissible_step_codes(tensors, step_codes, global_step)
@@ -211,7 +227,7 @@ def _pack(
     ]
     quantized = QuantizedTensors(global_step, codes, symbols)
     _, _, groups = tensor_layout(config)
-    return pack_segment(quantized, groups, grid=embedding_grid(config))
+    return pack_segment(quantized, groups, grid=embedding_grid(config) if in_context else None)
 
 
 def _initialise(model: str, config: NetworkConfig, seed: int) -> Network:

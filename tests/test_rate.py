@@ -58,6 +58,14 @@ def test_too_few_bytes_for_any_step_say_so(fitted: tuple[NetworkConfig, FitResul
         code_segment(*fitted, 300)
 
 
+def test_more_bytes_than_the_finest_step_takes_are_left(
+    fitted: tuple[NetworkConfig, FitResult],
+) -> None:
+    config, fit = fitted
+    data = code_segment(config, fit, 10_000_000)
+    assert 12 * sum(tensor.size for tensor in fit.tensors) / 8 * 0.8 < len(data) < 10_000_000
+
+
 @pytest.mark.parametrize("model", ["hnervpp", "hnerv"])
 @pytest.mark.parametrize("num_bytes", [6_000, 20_000])
 def test_a_file_keeps_the_step_that_its_weights_were_fitted_to(model: str, num_bytes: int) -> None:

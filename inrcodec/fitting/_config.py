@@ -15,6 +15,8 @@ _KINDS: dict[str, Any] = {
     "str": str,
     "None": type(None),
 }
+QUANTIZERS = ("sensitivity", "range", "entropy")
+EMBEDDING_CODINGS = ("context", "plain")
 _NUM_BETAS = {"adam": 2, "adamw": 2, "adan": 3, "muon": 2, "soap": 2}
 _DECAYING = ("adamw", "muon")  # have weight decay
 _DECAY = 0.3
@@ -45,6 +47,13 @@ class FitConfig:
     # In the loss, of the bits of embeddings' changes from frame to frame, as a part of the file's;
     # for log_l2: what ln(MSE) falls by for an e-fold of bytes.
     rate_weight: float = 0.0
+    # How each tensor's step is chosen, in QUANTIZERS: `sensitivity`, for equal slopes of distortion
+    # over rate; `range`, as uniform b-bit quantisation has it; `entropy`, learned with a Gaussian
+    # for the rate (consistent entropy minimisation, arXiv 2402.18152).
+    quantizer: str = "sensitivity"
+    # Of embeddings, in EMBEDDING_CODINGS: `context`, as changes and by what is beside them; or
+    # `plain`, value by value.
+    embedding_coding: str = "context"
     auxiliary_weight: float = 0.1  # of the loss of a network's auxiliary outputs, if it has any
     ema: float = 0.0  # time constant of the weights' average over the steps so far, 0 for none
     qat_fraction: float = 0.25  # last part of the budget that is fitted through the quantiser
@@ -65,6 +74,7 @@ class FitConfig:
         _check(self.loss in LOSSES, "loss", self.loss, f"one of {', '.join(LOSSES)}")
         _check(self.auxiliary_weight >= 0, "auxiliary_weight", self.auxiliary_weight, ">= 0")
         self._check_rate_weight()
+        self._check_quantizer()
         _check(0 <= self.ema <= 1, "ema", self.ema, "0 to 1")
         _check(0 <= self.qat_fraction <= 1, "qat_fraction", self.qat_fraction, "0 to 1")
         precisions = ("auto", "fp32", "bf16")
@@ -98,6 +108,15 @@ class FitConfig:
         _check(self.rate_weight >= 0, "rate_weight", self.rate_weight, ">= 0")
         used = self.loss == "log_l2" or self.rate_weight == 0
         _check(used, "rate_weight", self.rate_weight, f"0 for {self.loss}, only log_l2 has it")
+
+    def _check_quantizer(self) -> None:
+        known = f"one of {', '.join(QUANTIZERS)}"
+        _check(self.quantizer in QUANTIZERS, "quantizer", self.quantizer, known)
+        learns = self.qat_fraction > 0 or self.quantizer != "entropy"
+        _check(learns, "qat_fraction", self.qat_fraction, "> 0 for the quantizer entropy")
+        known = f"one of {', '.join(EMBEDDING_CODINGS)}"
+        good = self.embedding_coding in EMBEDDING_CODINGS
+        _check(good, "embedding_coding", self.embedding_coding, known)
 
     def _check_schedule(self) -> None:
         _check(0 <= self.warmup < 1, "warmup", self.warmup, "0 to under 1")

@@ -11,9 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
@@ -21,9 +19,8 @@ from inrcodec._memory import keep_freed_memory
 from inrcodec.errors import InrcodecError
 from inrcodec.fitting._averaging import WeightAverage
 from inrcodec.fitting._batches import embed_all, frame_batch, place_frames
-from inrcodec.fitting._coded_quality import coded_psnr_db, rounding_loss_db
+from inrcodec.fitting._coded_quality import coded_psnr_db
 from inrcodec.fitting._config import FitConfig
-from inrcodec.fitting._embedding_rate import EmbeddingRate
 from inrcodec.fitting._ending import Ending
 from inrcodec.fitting._interrupt import InterruptFlag
 from inrcodec.fitting._losses import LOSSES, psnr_of_mse
@@ -31,7 +28,8 @@ from inrcodec.fitting._optimizers import build_optimizers
 from inrcodec.fitting._order import FrameOrder
 from inrcodec.fitting._precision import resolve_precision
 from inrcodec.fitting._progress import FitProgress, FitResult
-from inrcodec.fitting._qat import CodedBytes, Quantizer, stored_tensors
+from inrcodec.fitting._qat import CodedBytes
+from inrcodec.fitting._rate_control import RateControl
 from inrcodec.fitting._schedules import (
     STEPS_ARE_KNOWN,
     expected_steps,
@@ -40,14 +38,10 @@ from inrcodec.fitting._schedules import (
 )
 from inrcodec.fitting._squared_error import LOSSES_OF_MSE, PackedError
 from inrcodec.models import Network
-from inrcodec.quantization import Grid
 
 _LOG_SECONDS = 0.5
 _SAVE_SECONDS = 30.0
 _MSE_DECAY = 0.98
-# How often, within its phase, the quantiser's step is adapted to the weights' drift.
-_RATE_UPDATES = 8
-_SENSITIVITY_FRAMES = 4
 
 
 def fit(
@@ -134,8 +128,6 @@ class _Fit:
     ) -> None:
         self.started = time.perf_counter()
         self.config = config
-        self.num_bytes = num_bytes
-        self.coded_bytes = coded_bytes
         self.device = device
         self.network = network.to(device).to(memory_format=torch.channels_last).train()
         self.frames = place_frames(frames, device)
@@ -149,9 +141,16 @@ class _Fit:
         if config.loss in LOSSES_OF_MSE and network.packing is not None:
             self.packed_error = PackedError(network, self.frames)
         self.average = WeightAverage(network, fraction=config.ema) if config.ema else None
-        self.quantizer = Quantizer()
+        self.rate = RateControl(
+            network,
+            self.frames,
+            config,
+            num_bytes=num_bytes,
+            coded_bytes=coded_bytes,
+            device=device,
+        )
         self.steps = 0
-        self.rate_updates = 0
+        self.rate_factor = 0.0  # of the learning rate, as a part of its peak
         self.mse = torch.zeros((), device=device)
         self.ending = Ending(
             config,
@@ -161,12 +160,6 @@ class _Fit:
         )
         # Of the whole fit; the learning rate's peak depends on it.
         self.expected_steps = self.ending.clock.budget if config.seconds is None else 0.0
-        shape = network.embedding_shape
-        # As last computed: exact ones would take another pass over all frames.
-        self.embeddings = None if shape is None else torch.zeros(len(frames), *shape, device=device)
-        self.embedding_rate = None
-        if config.rate_weight and shape is not None:
-            self.embedding_rate = EmbeddingRate(config.rate_weight, num_bytes)
 
     def seconds(self) -> float:
         """Seconds of this fit, those before a resume included."""
@@ -178,49 +171,29 @@ class _Fit:
 
     def meet_rate(self, progress: float) -> bool:
         """When the quantised phase begins, and now and then in it, meet the wished bytes."""
-        phase = self.config.qat_fraction
-        due = 1 - phase + phase * self.rate_updates / _RATE_UPDATES
-        if phase == 0 or progress < due or self.rate_updates == _RATE_UPDATES:
-            return False
-        if self.rate_updates == 0:
-            self._allocate(self.quantizer)
+        is_new = not self.rate.quantizes
+        is_met = self.rate.meet(progress)
+        if is_new and is_met:
             self.ending.quantized_from = self.steps
-        tensors = self._stored_tensors(exact=self.rate_updates == 0)
-        # Coding takes as long as tens of steps: at both ends of the phase it is worth them.
-        measured = self.rate_updates in (0, _RATE_UPDATES - 1)
-        self._meet(self.quantizer, tensors, measured=measured)
-        self._count_in_steps_of(self.quantizer)
-        self.rate_updates += 1
-        return True
+        return is_met
 
     def measure_rounding(self, progress: float) -> None:
-        """A few times before the quantised phase, see what rounding at once would take.
-
-        Its steps are those that the embeddings' rate is counted in until there are better ones.
-        """
-        if self.quantizer.ready or not self.ending.wants_rounding(progress):
-            return
-        batch, indices = self._some_frames(_SENSITIVITY_FRAMES)
-        quantizer = Quantizer()
-        self._allocate(quantizer, num_projections=1)
-        self._meet(quantizer, self._stored_tensors(exact=False), measured=False)
-        self._count_in_steps_of(quantizer)
-        loss_db = rounding_loss_db(self.network, quantizer, batch, indices)
-        self.ending.rounding_measured(loss_db, progress=progress)
+        """A few times before the quantised phase, see what rounding at once would take."""
+        if not self.rate.quantizes and self.ending.wants_rounding(progress):
+            self.ending.rounding_measured(self.rate.rounding_loss_db(), progress=progress)
 
     def reaches_goal(self) -> bool:
         """Whether the file would reach the goal now, the rate being met: then the fit is over."""
         if self.ending.goal_db is None:
             return False
         embeddings = embed_all(self.network, self.frames)
-        found_db = coded_psnr_db(self.network, self.quantizer, self.frames, embeddings)
+        found_db = coded_psnr_db(self.network, self.rate.quantizer, self.frames, embeddings)
         return self.ending.reached(found_db, used=self._used())
 
     def end_early_if_done(self, progress: float) -> None:
         """Before the quantised phase: begin the end when the goal is passed, or on a plateau."""
-        if not self.quantizer.ready:
-            factor = self._rate_factor(progress)
-            self.ending.consider(self.frames, rate_factor=factor, used=self._used())
+        if not self.rate.quantizes:
+            self.ending.consider(self.frames, rate_factor=self.rate_factor, used=self._used())
 
     def set_learning_rate(self, progress: float) -> None:
         """Follow the schedule up to a peak that depends on how many steps the budget allows."""
@@ -229,10 +202,17 @@ class _Fit:
         if not is_known or not self.expected_steps:
             self.expected_steps = expected_steps(self.steps, progress)
         peak = grown_rate(config.learning_rate, config.rate_growth, self.expected_steps)
-        factor = self._rate_factor(progress)
+        self.rate_factor = learning_rate_factor(
+            progress,
+            warmup=config.warmup,
+            final_factor=config.final_factor,
+            warmup_start=config.warmup_start,
+            schedule=config.schedule,
+            decay=config.decay,
+        )
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = peak * factor
+                group["lr"] = peak * self.rate_factor
 
     def step(self) -> bool:
         """Forward, backward, and a step of the optimiser on the next batch.
@@ -250,10 +230,10 @@ class _Fit:
             if self.network.encoder is not None:
                 embeddings = self.network.embed(x, indices)
             exact, weights = embeddings, {}
-            if self.quantizer.ready:
-                weights = self.quantizer.decoder_weights(self.network)
+            if self.rate.quantizes:
+                weights = self.rate.quantizer.decoder_weights(self.network)
                 if embeddings is not None:
-                    embeddings = self.quantizer.embeddings(embeddings)
+                    embeddings = self.rate.quantizer.embeddings(embeddings)
             x_hat = functional_call(
                 self.network,
                 weights,
@@ -261,8 +241,7 @@ class _Fit:
                 {"packed": self.packed_error is not None},
             )
         loss, errors = self._loss(x_hat, indices, x)
-        if self.embedding_rate is not None and exact is not None and self.embeddings is not None:
-            loss = loss + self.embedding_rate(exact, indices, self.embeddings)
+        loss = self.rate.added_to(loss, exact, indices)
 
         self.network.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -270,12 +249,12 @@ class _Fit:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
         for optimizer in self.optimizers:
             optimizer.step()
+        self.rate.quantizer.learn(self.rate_factor)
         if self.average is not None:
             self.average.update_parameters(self.network)
 
+        self.rate.remember(exact, indices)
         with torch.no_grad():
-            if self.embeddings is not None and exact is not None:
-                self.embeddings[indices] = exact.float()
             mse = errors.mean()
             self.mse = mse if self.steps == 0 else self.mse + (1 - _MSE_DECAY) * (mse - self.mse)
         self.steps += 1
@@ -293,7 +272,7 @@ class _Fit:
             self.steps,
             seen,
             psnr_db,
-            self.quantizer.ready,
+            self.rate.quantizes,
             self.seconds(),
             end,
             tuple(self.ending.curve.points),
@@ -304,18 +283,16 @@ class _Fit:
         """Return what the file will store; what was not fitted through the quantiser meets it."""
         if self.average is not None:
             self.network.load_state_dict(self.average.module.state_dict())
-        tensors, quantizer = self._stored_tensors(exact=True), self.quantizer
-        if not quantizer.ready:
-            self._allocate(quantizer)
-            self._meet(quantizer, tensors, measured=True)
+        tensors = self.rate.end()
         return FitResult(
             tensors,
-            quantizer.step_codes,
-            quantizer.global_step,
+            self.rate.quantizer.step_codes,
+            self.rate.quantizer.global_step,
             self.steps,
             self.seconds(),
             self.ending.stopped,
             self.ending.clock.used_share,
+            self.config.embedding_coding,
         )
 
     def state(self) -> dict[str, Any]:
@@ -324,14 +301,11 @@ class _Fit:
             "network": self.network.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "average": None if self.average is None else self.average.state_dict(),
-            "quantizer": self.quantizer.state(),
-            "embeddings": self.embeddings,
+            "rate": self.rate.state(),
             "mse": self.mse,
             "ending": self.ending.state(),
             "steps": self.steps,
             "expected_steps": self.expected_steps,
-            "rate_updates": self.rate_updates,
-            "rate_steps": None if self.embedding_rate is None else self.embedding_rate.steps,
             "seconds": self.seconds(),
         }
 
@@ -342,30 +316,16 @@ class _Fit:
             optimizer.load_state_dict(kept)
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        self.quantizer.load_state(state["quantizer"])
-        if self.embeddings is not None:
-            self.embeddings.copy_(state["embeddings"])
+        self.rate.load_state(state["rate"])
         self.mse = state["mse"].to(self.device)
         self.ending.load_state(state["ending"])
-        self.steps, self.rate_updates = state["steps"], state["rate_updates"]
+        self.steps = state["steps"]
         self.expected_steps = state["expected_steps"]
-        if self.embedding_rate is not None and state["rate_steps"] is not None:
-            self.embedding_rate.steps = state["rate_steps"].to(self.device)
         self.started = time.perf_counter() - state["seconds"]
 
     def _used(self) -> float:
         """What is used of the budget, in its unit."""
         return self.steps if self.config.seconds is None else self.seconds()
-
-    def _rate_factor(self, progress: float) -> float:
-        return learning_rate_factor(
-            progress,
-            warmup=self.config.warmup,
-            final_factor=self.config.final_factor,
-            warmup_start=self.config.warmup_start,
-            schedule=self.config.schedule,
-            decay=self.config.decay,
-        )
 
     def _loss(self, x_hat: Tensor, indices: Tensor, x: Tensor | None) -> tuple[Tensor, Tensor]:
         """Compare the batch, and what else the network made of it; the loss and MSEs `(B,)`."""
@@ -378,44 +338,3 @@ class _Fit:
         for rendition in self.network.auxiliary():
             loss = loss + self.config.auxiliary_weight * compare(rendition, x)
         return loss, torch.mean((x_hat.detach().float() - x) ** 2, dim=(1, 2, 3))
-
-    def _count_in_steps_of(self, quantizer: Quantizer) -> None:
-        if self.embedding_rate is not None and self.embeddings is not None:
-            self.embedding_rate.take_steps(quantizer, self.embeddings)
-
-    def _stored_tensors(self, *, exact: bool) -> list[NDArray[np.float32]]:
-        """What a file would store now; of an encoder what it last gave, unless it must be exact."""
-        if exact or not self.network.encodes_frames:
-            self.embeddings = embed_all(self.network, self.frames)
-        return stored_tensors(self.network, self.embeddings)
-
-    def _meet(
-        self, quantizer: Quantizer, tensors: list[NDArray[np.float32]], *, measured: bool
-    ) -> None:
-        num_weights = sum(1 for _ in self.network.decoder.parameters())
-        grids: list[Grid | None] = [None] * num_weights
-        if self.embeddings is not None:
-            num_frames, channels, rows, columns = self.embeddings.shape
-            grids += [(num_frames, rows, columns)] * channels
-        quantizer.meet(
-            tensors,
-            self.num_bytes,
-            grids=grids,
-            coded_bytes=self.coded_bytes if measured else None,
-        )
-
-    def _some_frames(self, count: int) -> tuple[Tensor, Tensor]:
-        """Return up to `count` frames `(B, 3, H, W)`, evenly spread, and their indices `(B,)`."""
-        indices = torch.linspace(0, len(self.frames) - 1, min(count, len(self.frames))).long()
-        return frame_batch(self.frames, indices, self.device), indices
-
-    def _allocate(self, quantizer: Quantizer, *, num_projections: int = 4) -> None:
-        batch, indices = self._some_frames(_SENSITIVITY_FRAMES)
-        quantizer.allocate(
-            self.network,
-            batch,
-            indices,
-            num_frames=len(self.frames),
-            seed=self.config.seed,
-            num_projections=num_projections,
-        )

@@ -23,6 +23,7 @@ from inrcodec.quantization import (
     estimate_bytes,
     fake_quantize,
     output_sensitivity,
+    range_step_codes,
     solve_global_step,
     step_size,
 )
@@ -92,6 +93,10 @@ class Quantizer:
             [s * share for s, share in zip(sensitivities, shares, strict=True)], sizes
         )
 
+    def allocate_by_range(self, tensors: Sequence[NDArray[np.float32]]) -> None:
+        """Choose the step codes so that the ranges of all `tensors` have as many steps."""
+        self.step_codes = range_step_codes(tensors)
+
     def meet(
         self,
         tensors: list[NDArray[np.float32]],
@@ -140,6 +145,15 @@ class Quantizer:
         channels = embeddings.shape[1]
         steps = torch.tensor(self.steps[-channels:], device=embeddings.device)
         return fake_quantize(embeddings.float(), steps.view(1, channels, 1, 1))
+
+    def rate_term(
+        self, network: Network, embeddings: Tensor | None, *, num_frames: int
+    ) -> Tensor | None:
+        """What the loss gets for the bits of a step; none here, where they are met by the steps."""
+        return None
+
+    def learn(self, rate_factor: float) -> None:
+        """Move the steps by their gradients; these have none."""
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs."""

@@ -1,6 +1,10 @@
 """Uniform quantisation of weights and embeddings, and how its bits are shared among tensors."""
 
-from inrcodec.quantization._allocation import allocate_step_codes, output_sensitivity
+from inrcodec.quantization._allocation import (
+    allocate_step_codes,
+    output_sensitivity,
+    range_step_codes,
+)
 from inrcodec.quantization._prediction import (
     Grid,
     Prediction,
@@ -15,7 +19,9 @@ from inrcodec.quantization._rate import (
     solve_global_step,
 )
 from inrcodec.quantization._uniform import (
+    MAX_STEP_CODE,
     MAX_SYMBOL,
+    MIN_STEP_CODE,
     QuantizedTensors,
     dequantize,
     fake_quantize,
@@ -24,7 +30,9 @@ from inrcodec.quantization._uniform import (
 )
 
 __all__ = [
+    "MAX_STEP_CODE",
     "MAX_SYMBOL",
+    "MIN_STEP_CODE",
     "Grid",
     "Prediction",
     "QuantizedTensors",
@@ -37,6 +45,7 @@ __all__ = [
     "finest_global_step",
     "output_sensitivity",
     "quantize",
+    "range_step_codes",
     "residuals_of",
     "solve_global_step",
     "step_size",

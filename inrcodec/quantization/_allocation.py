@@ -13,7 +13,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from inrcodec.quantization._uniform import MAX_STEP_CODE, MIN_STEP_CODE
 
@@ -61,4 +63,22 @@ def allocate_step_codes(sensitivities: Sequence[float], sizes: Sequence[int]) ->
     codes = [
         round(4 * (mean_log - math.log2(s))) if s > 0 else MAX_STEP_CODE for s in sensitivities
     ]
+    return [min(max(code, MIN_STEP_CODE), MAX_STEP_CODE) for code in codes]
+
+
+def range_step_codes(tensors: Sequence[NDArray[np.float32]]) -> list[int]:
+    """Return one step code a tensor, such that all tensors' ranges have as many steps.
+
+    That is uniform b-bit quantisation between each tensor's least and largest value, as HNeRV has
+    it (arXiv 2304.02633), whatever b is at the global step to come.
+
+    >>> range_step_codes([np.float32([0, 1]), np.float32([-1, 3, 2])])
+    [-8, 8]
+    """
+    ranges = [float(np.ptp(tensor)) for tensor in tensors]
+    known = [math.log2(r) for r in ranges if r > 0]
+    if not known:
+        return [0] * len(ranges)
+    mean_log = sum(known) / len(known)
+    codes = [round(8 * (math.log2(r) - mean_log)) if r > 0 else 0 for r in ranges]
     return [min(max(code, MIN_STEP_CODE), MAX_STEP_CODE) for code in codes]

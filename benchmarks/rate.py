@@ -1,0 +1,168 @@
+"""What quantisers and coders are worth: bytes at equal PSNR, equal time, the same network.
+
+    python benchmarks/rate.py run --list          what there is to run, and what is missing
+    python benchmarks/rate.py run --seeds 0,1     runs that; Ctrl-C, and again
+    python benchmarks/rate.py run --set ablation  this codec's own with one thing changed
+    python benchmarks/rate.py report              table and plot of docs/rate.md
+
+A scheme is what becomes of the weights of `hnervpp`, fitted by its own recipe but for that; each
+has a curve of files of at most so many bytes, encoded as `equal_time.py` does, in whose
+records' form these are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from equal_time import CLIPS, DEFAULTS, list_points, numbers, run
+from equal_time_measure import Point, measure_apart
+from equal_time_records import Record, load, machine
+from rate_report import PAGE, write_report
+
+from inrcodec._provenance import num_cores
+from inrcodec.errors import InrcodecError
+
+RESULT = Path(__file__).resolve().parent / "results" / "rate_bunny.json"
+CLIP = "bunny"
+NUM_FRAMES = 132
+BPPS = (0.02, 0.04, 0.08, 0.15)
+SECONDS = 120.0  # of a whole encode
+
+OURS = "inrcodec"
+
+# Every tensor by itself, embeddings like weights, as all INR codecs before NVRC have it.
+_PLAIN: dict[str, Any] = {"quantizer": "range", "embedding_coding": "plain"}
+
+# `bits_per_parameter` is what a value takes where the steps come out as the name says.
+SCHEMES: dict[str, dict[str, Any]] = {
+    OURS: {},
+    # HNeRV (arXiv 2304.02633): 8 bits a value after the fit, then entropy coding.
+    "8 bits": {"fit_settings": {**_PLAIN, "qat_fraction": 0.0}, "bits_per_parameter": 7.0},
+    # HiNeRV (arXiv 2306.09818): 6 bits a value, and 30 epochs after 300 to get used to them.
+    "6 bits, fitted through": {
+        "fit_settings": {**_PLAIN, "qat_fraction": 0.1},
+        "bits_per_parameter": 5.0,
+    },
+    # Boosting-NeRV (arXiv 2402.18152): 100 epochs after 300, at 4 bits a value.
+    "consistent entropy minimisation": {
+        "fit_settings": {**_PLAIN, "quantizer": "entropy", "qat_fraction": 0.25},
+        "bits_per_parameter": 4.0,
+    },
+}
+
+# This codec's with one thing changed.
+ABLATION: dict[str, dict[str, Any]] = {
+    "embeddings value by value": {"fit_settings": {"embedding_coding": "plain"}},
+    "equal ranges for equal slopes": {"fit_settings": {"quantizer": "range"}},
+    "no quantised phase": {"fit_settings": {"qat_fraction": 0.0}},
+    "quantised phase of 25 %": {"fit_settings": {"qat_fraction": 0.25}},
+    "steps learned": {"fit_settings": {"quantizer": "entropy", "qat_fraction": 0.25}},
+    "4 bits a weight": {"bits_per_parameter": 4.0},
+    "6 bits a weight": {"bits_per_parameter": 6.0},
+}
+
+SETS = {"schemes": SCHEMES, "ablation": {OURS: {}, **ABLATION}}
+
+
+def make_point(scheme: str, bpp: float, seed: int) -> Point:
+    """A measurement to make, as plain JSON; its variant names the scheme and the rate."""
+    clip = CLIPS[CLIP]
+    width, height = clip["resize"]
+    told = {
+        "clip": CLIP,
+        "variant": f"{scheme}/{bpp:g}",
+        "budget_seconds": SECONDS,
+        "seed": seed,
+        "scheme": scheme,
+    }
+    size_bytes = int(bpp * NUM_FRAMES * width * height / 8)
+    settings = {
+        **DEFAULTS,
+        "model": "hnervpp",
+        **SCHEMES.get(scheme, {}),
+        **ABLATION.get(scheme, {}),
+    }
+    point: Point = json.loads(json.dumps({**told, **clip, **settings, "size_bytes": size_bytes}))
+    return point
+
+
+def wanted_points(schemes: Sequence[str], seeds: Sequence[int]) -> list[Point]:
+    """All rates of all schemes, before the next seed."""
+    return [make_point(scheme, bpp, seed) for seed in seeds for scheme in schemes for bpp in BPPS]
+
+
+def current_records(records: Sequence[Record]) -> list[Record]:
+    """Records with the settings that their schemes have today."""
+    found = []
+    for record in records:
+        scheme, bpp = record["variant"].rsplit("/", 1)
+        is_known = scheme in SCHEMES or scheme in ABLATION
+        if is_known and _agrees(record, make_point(scheme, float(bpp), record["seed"])):
+            found.append(record)
+        else:
+            print(f"{record['variant']}: not as the script has it now, left out", file=sys.stderr)
+    return found
+
+
+def _agrees(record: Record, point: Point) -> bool:
+    return all(record.get(name) == value for name, value in point.items())
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    names = arguments.only or [name for chosen in arguments.set for name in SETS[chosen]]
+    points = wanted_points(list(dict.fromkeys(names)), arguments.seeds)
+    here = machine(arguments.threads)
+    states = ("missing", "disturbed") if arguments.again else ("missing",)
+    if arguments.list:
+        list_points(points, load(arguments.result, here)["points"], states)
+        return 0
+    one = partial(measure_apart, threads=arguments.threads, keep_files=None)
+    failures = run(points, arguments.result, here, one, states)
+    print(*failures, sep="\n", end="\n" if failures else "", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def report_command(arguments: argparse.Namespace) -> int:
+    records = current_records(load(arguments.result)["points"])
+    write_report(records, arguments.page, ours=OURS, schemes=list(SCHEMES), ablation=list(ABLATION))
+    return 0
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    commands = parser.add_subparsers(required=True)
+    runner = commands.add_parser("run", help="run the points that are missing")
+    runner.add_argument("--set", nargs="+", choices=list(SETS), default=["schemes"])
+    runner.add_argument("--only", nargs="+", choices=[*SCHEMES, *ABLATION], metavar="SCHEME")
+    runner.add_argument("--seeds", type=numbers(int), default=(0,), help="0,1,2")
+    runner.add_argument("--again", action="store_true", help="those too that were disturbed")
+    runner.add_argument("--list", action="store_true", help="only say what there is to run")
+    runner.add_argument("--threads", type=int, default=num_cores(), metavar="N")
+    runner.set_defaults(action=run_command)
+    reporter = commands.add_parser("report", help="write the table and the plot")
+    reporter.add_argument("--page", type=Path, default=PAGE)
+    reporter.set_defaults(action=report_command)
+    for command in (runner, reporter):
+        command.add_argument("--result", type=Path, default=RESULT, metavar="JSON")
+    return parser.parse_args()
+
+
+def main() -> int:
+    arguments = parse()
+    try:
+        return int(arguments.action(arguments))
+    except InrcodecError as exc:
+        print(exc, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""Table and plot of `rate.py`'s records, put into docs/rate.md.
+
+A scheme's curve has the mean over seeds of bytes and PSNR at each rate; BD-rates are Bjontegaard's
+(inrcodec.evaluation) over what two curves share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+
+from equal_time_records import Record, complaint
+from equal_time_report import NOTHING, between_marks, row
+
+from inrcodec.evaluation._bd import bd_rate
+from inrcodec.evaluation._plots import _DASHES, _MARKERS, _RC
+from inrcodec.evaluation._style import our_styles
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "rate.md"
+PLOT = "rate_bunny.png"
+_INCHES = (7.2, 4.2)
+
+Curves = dict[str, list[tuple[float, float]]]
+"""(bpp, dB) of each scheme, by its rates."""
+
+
+def write_report(
+    records: Sequence[Record],
+    page: Path,
+    *,
+    ours: str,
+    schemes: Sequence[str],
+    ablation: Sequence[str],
+) -> None:
+    """Put the tables between the marks of the page, and draw the plot beside it.
+
+    Args:
+        records: current ones.
+        page: docs/rate.md.
+        ours: the scheme that the others are compared with.
+        schemes: of the first table and the plot, in their order.
+        ablation: of the second table.
+    """
+    drawn = curves([r for r in records if r["scheme"] in schemes])
+    if drawn:
+        draw(drawn, page.parent / "images" / PLOT, schemes=schemes)
+    text = page.read_text()
+    for mark, rows in tables(records, ours=ours, schemes=schemes, ablation=ablation).items():
+        text = between_marks(text, mark, rows)
+    page.write_text(text)
+
+
+def tables(
+    records: Sequence[Record], *, ours: str, schemes: Sequence[str], ablation: Sequence[str]
+) -> dict[str, list[str]]:
+    """Return Markdown by mark."""
+    compared = table(records, schemes, ours=ours)
+    if compared != NOTHING:
+        compared = [*compared, "", f"![PSNR over bits per pixel](images/{PLOT})"]
+    return {"schemes": compared, "ablation": table(records, [ours, *ablation], ours=ours)}
+
+
+def curves(records: Sequence[Record]) -> Curves:
+    """Return each scheme's points, means over seeds."""
+    found: dict[str, dict[str, list[Record]]] = {}
+    for r in records:
+        found.setdefault(r["scheme"], {}).setdefault(r["variant"], []).append(r)
+    return {
+        scheme: sorted(
+            (fmean(r["bpp"] for r in seeds), fmean(r["psnr_db"] for r in seeds))
+            for seeds in by_rate.values()
+        )
+        for scheme, by_rate in found.items()
+    }
+
+
+def table(records: Sequence[Record], names: Sequence[str], *, ours: str) -> list[str]:
+    """Return a row a scheme: its PSNR at each rate, and what the others' bytes are to it."""
+    records = [r for r in records if r["scheme"] in names]
+    found = curves(records)
+    if ours not in found or len(found) < 2:
+        return NOTHING
+    variants = sorted({float(r["variant"].rsplit("/", 1)[1]) for r in records})
+    heading = ["scheme", *(f"{bpp:g} bpp" for bpp in variants), "its bytes to ours", "ours to its"]
+    rows = [row(heading), row(["---"] * len(heading))]
+    for name in names:
+        if name not in found:
+            continue
+        cells = [name]
+        for bpp in variants:
+            at = [r for r in records if r["variant"] == f"{name}/{bpp:g}"]
+            cells.append(_psnr(at))
+        if name == ours:
+            cells += ["", ""]
+        else:
+            cells.append(f"{bd_rate(found[ours], found[name]):+.1f} %")
+            cells.append(f"{bd_rate(found[name], found[ours]):+.1f} %")
+        rows.append(row(cells))
+    disturbed = sum(bool(complaint(r)) for r in records)
+    commits = sorted({str(r["commit"]) for r in records})
+    told = f"{len(records)} points, {disturbed} disturbed; commits {', '.join(commits)}."
+    return [*rows, "", told]
+
+
+def draw(found: Curves, path: Path, *, schemes: Sequence[str]) -> None:
+    """Draw a PNG; the same records give the same bytes."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    styles = our_styles(schemes)
+    with matplotlib.rc_context(_RC):
+        figure = Figure(figsize=_INCHES, layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots()
+        for name in schemes:
+            if name in found:
+                style = styles[name]
+                axes.plot(
+                    *zip(*found[name], strict=True),
+                    color=style.color,
+                    linewidth=0.65 * style.width,
+                    linestyle=_DASHES[style.dash],
+                    marker=_MARKERS[style.marker],
+                    markersize=5,
+                    label=name,
+                )
+        axes.set_xlabel("bits per pixel")
+        axes.set_ylabel("PSNR (dB)")
+        axes.legend(frameon=False, loc="lower right")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, metadata={"Software": None})
+
+
+def _psnr(records: Sequence[Record]) -> str:
+    if not records:
+        return ""
+    values = [r["psnr_db"] for r in records]
+    spread = f" ({max(values) - min(values):.2f} of {len(values)})" if len(values) > 1 else ""
+    return f"{fmean(values):.2f}{spread}"

@@ -1,0 +1,206 @@
+"""The bytes of a fit: its quantiser, when and how it is met, and what of the rate is in the loss.
+
+In: a network, the frames it is fitted to, and the bytes that it may take. Out: weights and
+embeddings as the file will have them, terms of the loss, and the tensors to store.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inrcodec.fitting._batches import embed_all, frame_batch
+from inrcodec.fitting._coded_quality import rounding_loss_db
+from inrcodec.fitting._config import FitConfig
+from inrcodec.fitting._embedding_rate import EmbeddingRate
+from inrcodec.fitting._entropy_minimization import EntropyQuantizer
+from inrcodec.fitting._qat import CodedBytes, Quantizer, stored_tensors
+from inrcodec.models import Network
+from inrcodec.quantization import Grid
+
+# How often, within its phase, the quantiser's step is adapted to the weights' drift.
+_UPDATES = 8
+_SENSITIVITY_FRAMES = 4
+
+
+class RateControl:
+    """What a fit does about its bytes.
+
+    Args:
+        network: on its device.
+        frames: `(N, 3, H, W)` uint8.
+        config: of the fit.
+        num_bytes: what the coded tensors may take, side information included.
+        coded_bytes: codes tensors and counts, for a few times within the fit; None to estimate.
+        device: where to compute.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        frames: Tensor,
+        config: FitConfig,
+        *,
+        num_bytes: float,
+        coded_bytes: CodedBytes | None,
+        device: torch.device,
+    ) -> None:
+        self.network = network
+        self.frames = frames
+        self.config = config
+        self.num_bytes = num_bytes
+        self.coded_bytes = coded_bytes
+        self.device = device
+        self.updates = 0
+        shape = network.embedding_shape
+        # As last computed: exact ones would take another pass over all frames.
+        self.embeddings = None if shape is None else torch.zeros(len(frames), *shape, device=device)
+        self.quantizer = self._new_quantizer()
+        self.embedding_rate = None
+        if config.rate_weight and shape is not None:
+            self.embedding_rate = EmbeddingRate(config.rate_weight, num_bytes)
+
+    @property
+    def quantizes(self) -> bool:
+        """Whether the fit goes through the quantiser."""
+        return self.quantizer.ready
+
+    def meet(self, progress: float) -> bool:
+        """When the quantised phase begins, and now and then in it, meet the wished bytes."""
+        phase = self.config.qat_fraction
+        due = 1 - phase + phase * self.updates / _UPDATES
+        if phase == 0 or progress < due or self.updates == _UPDATES:
+            return False
+        first = self.updates == 0
+        tensors = self.stored_tensors(exact=first)
+        if first:
+            self._allocate(self.quantizer, tensors)
+        # Coding takes as long as tens of steps: at both ends of the phase it is worth them.
+        self._meet(self.quantizer, tensors, measured=first or self.updates == _UPDATES - 1)
+        self._count_in_steps_of(self.quantizer)
+        self.updates += 1
+        return True
+
+    def rounding_loss_db(self) -> float:
+        """Return what rounding everything at once would take now, of some frames.
+
+        Its steps are those that the embeddings' rate is counted in until there are better ones.
+        """
+        batch, indices = self._some_frames()
+        quantizer, tensors = Quantizer(), self.stored_tensors(exact=False)
+        self._allocate(quantizer, tensors, num_projections=1)
+        self._meet(quantizer, tensors, measured=False)
+        self._count_in_steps_of(quantizer)
+        return rounding_loss_db(self.network, quantizer, batch, indices)
+
+    def added_to(self, loss: Tensor, embeddings: Tensor | None, indices: Tensor) -> Tensor:
+        """Return the loss with the terms of the rate.
+
+        Args:
+            loss: of the distortion, a scalar.
+            embeddings: of the batch, `(B, C, h, w)`, before they are quantised.
+            indices: `(B,)` which frames these are.
+        """
+        if self.embedding_rate is not None and self.embeddings is not None:
+            assert embeddings is not None  # a network that stores them computes them
+            loss = loss + self.embedding_rate(embeddings, indices, self.embeddings)
+        if self.quantizes:
+            num_frames = len(self.frames)
+            term = self.quantizer.rate_term(self.network, embeddings, num_frames=num_frames)
+            loss = loss if term is None else loss + term
+        return loss
+
+    @torch.no_grad()
+    def remember(self, embeddings: Tensor | None, indices: Tensor) -> None:
+        """Keep the embeddings `(B, C, h, w)` of a batch as last computed."""
+        if self.embeddings is not None and embeddings is not None:
+            self.embeddings[indices] = embeddings.float()
+
+    def stored_tensors(self, *, exact: bool) -> list[NDArray[np.float32]]:
+        """What a file would store now; of an encoder what it last gave, unless it must be exact."""
+        if exact or not self.network.encodes_frames:
+            self.embeddings = embed_all(self.network, self.frames)
+        return stored_tensors(self.network, self.embeddings)
+
+    def end(self) -> list[NDArray[np.float32]]:
+        """Return the tensors to store; what was not fitted through the quantiser meets it now."""
+        tensors = self.stored_tensors(exact=True)
+        if not self.quantizes:
+            self._allocate(self.quantizer, tensors)
+            self._meet(self.quantizer, tensors, measured=True)
+        return tensors
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint needs."""
+        return {
+            "quantizer": self.quantizer.state(),
+            "embeddings": self.embeddings,
+            "updates": self.updates,
+            "rate_steps": None if self.embedding_rate is None else self.embedding_rate.steps,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from `state()`."""
+        self.quantizer.load_state(state["quantizer"])
+        if self.embeddings is not None:
+            self.embeddings.copy_(state["embeddings"])
+        self.updates = state["updates"]
+        if self.embedding_rate is not None and state["rate_steps"] is not None:
+            self.embedding_rate.steps = state["rate_steps"].to(self.device)
+
+    def _new_quantizer(self) -> Quantizer:
+        if self.config.quantizer != "entropy":
+            return Quantizer()
+        num_tensors = len(list(self.network.decoder.parameters()))
+        if self.network.embedding_shape is not None:
+            num_tensors += self.network.embedding_shape[0]
+        return EntropyQuantizer(num_tensors, device=self.device, seed=self.config.seed)
+
+    def _allocate(
+        self,
+        quantizer: Quantizer,
+        tensors: list[NDArray[np.float32]],
+        *,
+        num_projections: int = 4,
+    ) -> None:
+        if self.config.quantizer != "sensitivity":
+            quantizer.allocate_by_range(tensors)
+            return
+        batch, indices = self._some_frames()
+        quantizer.allocate(
+            self.network,
+            batch,
+            indices,
+            num_frames=len(self.frames),
+            seed=self.config.seed,
+            num_projections=num_projections,
+        )
+
+    def _meet(
+        self, quantizer: Quantizer, tensors: list[NDArray[np.float32]], *, measured: bool
+    ) -> None:
+        num_weights = sum(1 for _ in self.network.decoder.parameters())
+        grids: list[Grid | None] = [None] * len(tensors)
+        if self.embeddings is not None and self.config.embedding_coding == "context":
+            num_frames, channels, rows, columns = self.embeddings.shape
+            grids[num_weights:] = [(num_frames, rows, columns)] * channels
+        quantizer.meet(
+            tensors,
+            self.num_bytes,
+            grids=grids,
+            coded_bytes=self.coded_bytes if measured else None,
+        )
+
+    def _count_in_steps_of(self, quantizer: Quantizer) -> None:
+        if self.embedding_rate is not None and self.embeddings is not None:
+            self.embedding_rate.take_steps(quantizer, self.embeddings)
+
+    def _some_frames(self) -> tuple[Tensor, Tensor]:
+        """Return a few frames `(B, 3, H, W)`, evenly spread, and their indices `(B,)`."""
+        count = min(_SENSITIVITY_FRAMES, len(self.frames))
+        indices = torch.linspace(0, len(self.frames) - 1, count).long()
+        return frame_batch(self.frames, indices, self.device), indices

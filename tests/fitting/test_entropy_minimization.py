@@ -1,0 +1,181 @@
+"""Quantisers to compare with: uniform over a tensor's range, and learned with a Gaussian rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from inrcodec._segment_codec import embedding_grid, tensor_layout
+from inrcodec._segment_encode import code_segment
+from inrcodec.bitstream._sections import VERSION
+from inrcodec.bitstream._segment import _decode
+from inrcodec.fitting import FitConfig, FitResult, InterruptFlag, fit
+from inrcodec.fitting._entropy_minimization import EntropyQuantizer
+from inrcodec.models import Network, build, for_budget
+from inrcodec.quantization import estimate_bytes, step_size
+
+NUM_FRAMES = 6
+NUM_BYTES = 6000
+CONFIG = for_budget("hnervpp", 12_000, height=48, width=64, num_frames=NUM_FRAMES)
+
+
+def clip() -> Tensor:
+    y, x = torch.meshgrid(torch.arange(48.0), torch.arange(64.0), indexing="ij")
+    frames = [
+        torch.stack(
+            (torch.sin((x + 0.3 * i) / 9), torch.cos((y - 3 * i) / 7), torch.sin((x + y) / 8))
+        )
+        for i in range(NUM_FRAMES)
+    ]
+    return (127.5 + 100 * torch.stack(frames)).to(torch.uint8)
+
+
+def fitted(*, stop: InterruptFlag | None = None, **settings: Any) -> FitResult:
+    """A short fit; one that stops goes on from its state."""
+    told = {"epochs": 60, "batch_size": 2, "loss": "log_l2", "precision": "fp32", **settings}
+    kept: list[dict[str, Any]] = []
+
+    def run(**more: Any) -> FitResult | None:
+        torch.manual_seed(0)
+        return fit(
+            clip(),
+            build("hnervpp", CONFIG),
+            FitConfig(**told),
+            num_bytes=NUM_BYTES,
+            device=torch.device("cpu"),
+            **more,
+        )
+
+    if stop is None:
+        result = run()
+    else:
+        assert run(save=kept.append, interrupt=stop) is None
+        result = run(state=kept[-1])
+    assert result is not None
+    return result
+
+
+def steps_of(result: FitResult) -> list[float]:
+    return [float(step_size(result.global_step, code)) for code in result.step_codes]
+
+
+def coded_bytes(result: FitResult) -> float:
+    """By their histograms, as neither learned steps nor plain coding have been told it."""
+    return estimate_bytes(result.tensors, result.step_codes, result.global_step)
+
+
+def test_range_gives_every_tensor_as_many_levels() -> None:
+    result = fitted(quantizer="range", qat_fraction=0.0)
+    pairs = zip(result.tensors, steps_of(result), strict=True)
+    levels = [float(np.ptp(tensor)) / step for tensor, step in pairs if np.ptp(tensor) > 0]
+    assert max(levels) / min(levels) < 2 ** (1.01 / 8)  # codes are eighths of an octave
+
+
+@pytest.mark.parametrize("coding", ["plain", "context"])
+def test_plain_embeddings_are_neither_predicted_nor_in_context(coding: str) -> None:
+    payload = code_segment(CONFIG, fitted(embedding_coding=coding), NUM_BYTES)
+    _, sizes, groups = tensor_layout(CONFIG)
+    coded = _decode(payload, sizes, groups, embedding_grid(CONFIG), VERSION)
+    is_plain = coded.in_context is None and not any(coded.side.predictions)
+    assert is_plain == (coding == "plain")
+
+
+def gaussian_bits(values: NDArray[np.float32], step: float) -> float:
+    """Of a tensor's symbols under the Gaussian of their mean and deviation."""
+    symbols = np.rint(values / step)
+    mean, deviation = float(symbols.mean()), float(symbols.std())
+    upper = [0.5 * math.erf((s + 0.5 - mean) / deviation / math.sqrt(2)) for s in symbols]
+    lower = [0.5 * math.erf((s - 0.5 - mean) / deviation / math.sqrt(2)) for s in symbols]
+    return -sum(math.log2(max(u - v, 1e-5)) for u, v in zip(upper, lower, strict=True))
+
+
+class _OneTensor(Network):
+    def __init__(self, values: Tensor) -> None:
+        nn.Module.__init__(self)
+        self.decoder = nn.ParameterList([nn.Parameter(values)])
+
+
+def quantizer_of(values: Tensor, *, num_bytes: float) -> EntropyQuantizer:
+    quantizer = EntropyQuantizer(1, device=torch.device("cpu"), seed=0)
+    tensors = [values.numpy()]
+    quantizer.allocate_by_range(tensors)
+    quantizer.meet(tensors, num_bytes, grids=[None])
+    return quantizer
+
+
+def test_rate_is_that_of_a_gaussian() -> None:
+    values = torch.randn(4000, generator=torch.Generator().manual_seed(1))
+    quantizer = quantizer_of(values, num_bytes=2000)
+    quantizer.num_bits = 1.0
+    term = quantizer.rate_term(_OneTensor(values), None, num_frames=1)
+    assert term is not None
+    bits = float(term.detach()) / 2.0  # its weight, over a target of one bit
+    assert bits == pytest.approx(gaussian_bits(values.numpy(), quantizer.steps[0]), rel=0.01)
+
+
+def test_rate_counts_above_its_target_alone() -> None:
+    values = torch.randn(4000, generator=torch.Generator().manual_seed(1))
+    quantizer = quantizer_of(values, num_bytes=2000)
+    network = _OneTensor(values)
+    assert quantizer.rate_term(network, None, num_frames=1) is not None  # 4 bits at 0.993 of them
+    quantizer.num_bits *= 1.05
+    assert quantizer.rate_term(network, None, num_frames=1) is None
+
+
+def test_rate_pulls_weights_together_and_steps_apart() -> None:
+    values = torch.randn(4000, generator=torch.Generator().manual_seed(1))
+    quantizer = quantizer_of(values, num_bytes=2000)
+    network = _OneTensor(values)
+    term = quantizer.rate_term(network, None, num_frames=1)
+    assert term is not None
+    term.backward()
+    (weight,) = network.decoder.parameters()
+    assert weight.grad is not None
+    assert float((weight.grad * weight.detach()).sum()) > 0
+    before = quantizer.steps[0]
+    quantizer.num_bits /= 2  # it stays above its target
+    for _ in range(3):
+        term = quantizer.rate_term(network, None, num_frames=1)
+        assert term is not None
+        term.backward()
+        quantizer.learn(1.0)
+    assert quantizer.steps[0] > before
+
+
+def test_steps_have_the_gradient_of_the_distortion() -> None:
+    values = torch.randn(64, generator=torch.Generator().manual_seed(1))
+    quantizer = quantizer_of(values, num_bytes=32)
+    network = _OneTensor(values)
+    (quantized,) = quantizer.decoder_weights(network).values()
+    symbols = torch.round(values / quantizer.steps[0])
+    torch.testing.assert_close(quantized.detach(), symbols * quantizer.steps[0])
+    quantized.sum().backward()
+    # Learned step size: d(q s) / ds = q - w / s (arXiv 1902.08153), here by its logarithm.
+    expected = (symbols - values / quantizer.steps[0]).sum() * quantizer.steps[0] * math.log(2)
+    assert quantizer.log2_steps.grad is not None
+    assert float(quantizer.log2_steps.grad) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_a_fit_learns_its_steps_and_meets_its_bytes() -> None:
+    result = fitted(quantizer="entropy", embedding_coding="plain", epochs=120)
+    assert coded_bytes(result) < 1.05 * NUM_BYTES
+    pairs = zip(result.tensors, steps_of(result), strict=True)
+    levels = [float(np.ptp(tensor)) / step for tensor, step in pairs if np.ptp(tensor) > 0]
+    assert max(levels) / min(levels) > 1.3  # not as it began
+
+
+def test_an_interrupted_fit_goes_on_as_it_was(
+    interrupt_after: Callable[[int], InterruptFlag],
+) -> None:
+    settings = {"quantizer": "entropy", "embedding_coding": "plain", "qat_fraction": 0.5}
+    whole, resumed = fitted(**settings), fitted(stop=interrupt_after(120), **settings)
+    assert whole.step_codes == resumed.step_codes
+    for a, b in zip(whole.tensors, resumed.tensors, strict=True):
+        assert a.tolist() == b.tolist()

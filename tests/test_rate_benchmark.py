@@ -1,0 +1,122 @@
+"""`benchmarks/rate.py`: what is run, and what is published of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from inrcodec import fitting
+from inrcodec.evaluation._bd import bd_rate
+
+ROOT = Path(__file__).resolve().parents[1]
+Record = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[ModuleType]:
+    pytest.importorskip("matplotlib")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        yield importlib.import_module("rate")
+
+
+@pytest.fixture(scope="module")
+def report(bench: ModuleType) -> ModuleType:
+    return importlib.import_module("rate_report")
+
+
+@pytest.fixture
+def measured(bench: ModuleType) -> list[Record]:
+    """Two schemes on four rates, one of them with two seeds; 1.5 dB an octave."""
+    found = []
+    for scheme, offset in ((bench.OURS, 3.0), ("8 bits", 0.0)):
+        for seed in (0, 1) if scheme == bench.OURS else (0,):
+            for i, bpp in enumerate(bench.BPPS):
+                point = bench.make_point(scheme, bpp, seed)
+                psnr = 30 + offset + 1.5 * i + 0.2 * seed
+                found.append({**point, **quiet(point), "bpp": bpp, "psnr_db": psnr})
+    return found
+
+
+def quiet(point: Record) -> Record:
+    """What a record has of the machine and the file."""
+    return {
+        "bytes": point["size_bytes"],
+        "seconds": {"total": 100.0},
+        "device": "cpu, 2 threads",
+        "threads": 2,
+        "commit": "abc1234",
+        "quiet": {"wall_seconds": 100.0, "cpu_seconds": 199.0, "others_cpu_seconds": 1.0},
+    }
+
+
+def tables_of(bench: ModuleType, report: ModuleType, records: list[Record]) -> dict[str, list[str]]:
+    named = {"schemes": list(bench.SCHEMES), "ablation": list(bench.ABLATION)}
+    found: dict[str, list[str]] = report.tables(records, ours=bench.OURS, **named)
+    return found
+
+
+def test_every_scheme_is_a_fit_at_every_rate(bench: ModuleType) -> None:
+    names = {*bench.SCHEMES, *bench.ABLATION}
+    assert len(names) == len(bench.SCHEMES) + len(bench.ABLATION)
+    points = bench.wanted_points(sorted(names), [0])
+    assert len({(p["variant"], p["seed"]) for p in points}) == len(names) * len(bench.BPPS)
+    admitted = {field.name for field in dataclasses.fields(fitting.FitConfig)}
+    for point in points:
+        told = point["fit_settings"]
+        assert set(told) <= admitted
+        fitting.recipe_config(point["recipe"], point["model"], seconds=1.0, **told)
+    assert points[0]["size_bytes"] == 67_584  # 0.02 bpp of 132 frames of 640x320
+
+
+def test_bd_rates_are_of_the_means_over_seeds(
+    bench: ModuleType, report: ModuleType, measured: list[Record]
+) -> None:
+    ours, plain = tables_of(bench, report, measured)["schemes"][2:4]
+    assert ours == "| inrcodec | 33.10 (0.20 of 2) | 34.60 (0.20 of 2) | 36.10 (0.20 of 2) " + (
+        "| 37.60 (0.20 of 2) |  |  |"
+    )
+    of_ours = [(bpp, 33.1 + 1.5 * i) for i, bpp in enumerate(bench.BPPS)]
+    of_plain = [(bpp, 30 + 1.5 * i) for i, bpp in enumerate(bench.BPPS)]
+    more, fewer = bd_rate(of_ours, of_plain), bd_rate(of_plain, of_ours)
+    assert more > 100  # 3.1 dB at 1.5 dB an octave
+    assert plain.endswith(f"| 34.50 | {more:+.1f} % | {fewer:+.1f} % |")
+
+
+def test_the_report_writes_page_and_plot(
+    bench: ModuleType, report: ModuleType, measured: list[Record], tmp_path: Path
+) -> None:
+    page = tmp_path / "rate.md"
+    shutil.copy(ROOT / "docs" / "rate.md", page)
+    named = {"schemes": list(bench.SCHEMES), "ablation": list(bench.ABLATION)}
+    for _ in range(2):  # the second time over what the first one wrote
+        report.write_report(measured, page, ours=bench.OURS, **named)
+        for rows in tables_of(bench, report, measured).values():
+            assert "\n".join(rows) in page.read_text()
+        assert page.read_text().count("(images/rate_bunny.png)") == 1
+    assert (tmp_path / "images" / "rate_bunny.png").stat().st_size > 10_000
+
+
+def test_records_of_other_settings_are_left_out(
+    bench: ModuleType, measured: list[Record], capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured[0]["size_bytes"] += 1
+    measured[1]["variant"] = "unheard of/0.02"
+    assert bench.current_records(measured) == measured[2:]
+    assert capsys.readouterr().err.count("left out") == 2
+
+
+def test_the_page_says_what_the_committed_records_say(
+    bench: ModuleType, report: ModuleType
+) -> None:
+    found = bench.current_records(bench.load(bench.RESULT)["points"])
+    text = (ROOT / "docs" / "rate.md").read_text()
+    for mark, rows in tables_of(bench, report, found).items():
+        assert f"<!-- {mark}: begin -->\n" + "\n".join(rows) in text
