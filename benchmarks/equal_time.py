@@ -82,6 +82,7 @@ NAMED: dict[str, dict[str, Any]] = {  # each is a set of its own
 # The flagship with one thing changed: name -> what differs from it.
 ABLATION: dict[str, dict[str, Any]] = {
     "loss l2": {"fit_settings": {"loss": "l2"}},
+    "no rate in the loss": {"fit_settings": {"rate_weight": 0.0}},
     "gradient clipped at 1": {"fit_settings": {"gradient_clip": 1.0}},
     "adam": {"fit_settings": {"optimizer": "adam", "learning_rate": 4e-3, "weight_decay": 0.0}},
     "soap": {"recipe": "soap"},

@@ -37,7 +37,11 @@ SECONDS = 120.0  # of a whole encode
 OURS = "inrcodec"
 
 # Every tensor by itself, embeddings like weights, as all INR codecs before NVRC have it.
-_PLAIN: dict[str, Any] = {"quantizer": "range", "embedding_coding": "plain"}
+_PLAIN: dict[str, Any] = {
+    "quantizer": "range",
+    "embedding_coding": "plain",
+    "rate_weight": 0.0,
+}
 
 # `bits_per_parameter` is what a value takes where the steps come out as the name says.
 SCHEMES: dict[str, dict[str, Any]] = {
@@ -60,6 +64,7 @@ SCHEMES: dict[str, dict[str, Any]] = {
 ABLATION: dict[str, dict[str, Any]] = {
     "embeddings value by value": {"fit_settings": {"embedding_coding": "plain"}},
     "equal ranges for equal slopes": {"fit_settings": {"quantizer": "range"}},
+    "no rate in the loss": {"fit_settings": {"rate_weight": 0.0}},
     "no quantised phase": {"fit_settings": {"qat_fraction": 0.0}},
     "quantised phase of 25 %": {"fit_settings": {"qat_fraction": 0.25}},
     "steps learned": {"fit_settings": {"quantizer": "entropy", "qat_fraction": 0.25}},

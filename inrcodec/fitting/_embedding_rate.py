@@ -1,7 +1,7 @@
 """What embeddings cost in the file, as a term of the loss, so that they change no more than pays.
 
 In: the embeddings of a batch and of the frames beside them. Out: bits of the changes from frame to
-frame, over those of the file. With `log_l2` as distortion, the weight of the term is the slope of
+frame, over those of the file. For squared errors the weight of the term is the slope of
 ln(MSE) over ln(bytes) at which a bit is worth what it buys: 0.56 where twice the bytes are worth
 1.7 dB (NVRC, arXiv 2409.07414, minimises distortion and rate of all it stores).
 """

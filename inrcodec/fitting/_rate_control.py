@@ -105,14 +105,17 @@ class RateControl:
             embeddings: of the batch, `(B, C, h, w)`, before they are quantised.
             indices: `(B,)` which frames these are.
         """
+        terms = []
         if self.embedding_rate is not None and self.embeddings is not None:
             assert embeddings is not None  # a network that stores them computes them
-            loss = loss + self.embedding_rate(embeddings, indices, self.embeddings)
+            terms.append(self.embedding_rate(embeddings, indices, self.embeddings))
         if self.quantizes:
             num_frames = len(self.frames)
             term = self.quantizer.rate_term(self.network, embeddings, num_frames=num_frames)
-            loss = loss if term is None else loss + term
-        return loss
+            terms += [] if term is None else [term]
+        # They weigh parts of the bytes against parts of the error, whose logarithm has those.
+        of_loss = 1.0 if self.config.loss == "log_l2" else loss.detach()
+        return loss + of_loss * sum(terms) if terms else loss
 
     @torch.no_grad()
     def remember(self, embeddings: Tensor | None, indices: Tensor) -> None:

@@ -21,7 +21,7 @@ _OURS: dict[str, dict[str, Any]] = {
     # Mean squared error: the best PSNR at short budgets.
     "default": {},
     # Absolute error and MS-SSIM: the better MS-SSIM, slower steps.
-    "ms-ssim": {"loss": "l1_ms_ssim"},
+    "ms-ssim": {"loss": "l1_ms_ssim", "rate_weight": 0.0},
     "muon": _MUON,
     # Adam in the axes along which gradients vary independently.
     "soap": {"optimizer": "soap", "weight_decay": 0.0},
@@ -37,6 +37,7 @@ _OUR_SETTINGS: dict[str, dict[str, Any]] = {
         "rate_growth": 0.25,
         "loss": "log_l2",
         "gradient_clip": 0.0,
+        "rate_weight": 0.56,
         "qat_fraction": 0.05,
     },
     # Sines wrap where GELUs only grow: their networks take smaller steps (benchmarks/notes/zoo.md).

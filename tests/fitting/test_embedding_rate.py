@@ -68,11 +68,15 @@ def clip() -> Tensor:
 
 
 def fitted(
-    rate_weight: float, *, model: str = "hnervpp", stop: InterruptFlag | None = None
+    rate_weight: float,
+    *,
+    model: str = "hnervpp",
+    loss: str = "log_l2",
+    stop: InterruptFlag | None = None,
 ) -> FitResult | None:
     """A short fit; one that stops goes on from its state."""
     config = FitConfig(
-        epochs=120, batch_size=2, loss="log_l2", rate_weight=rate_weight, precision="fp32"
+        epochs=120, batch_size=2, loss=loss, rate_weight=rate_weight, precision="fp32"
     )
     network_config = for_budget(model, 12_000, height=48, width=64, num_frames=NUM_FRAMES)
     kept: list[dict[str, Any]] = []
@@ -97,9 +101,11 @@ def changes_in_steps(result: FitResult, model: str = "hnervpp") -> float:
     return sum(float(v.diff(dim=0).abs().mean()) / s for v, s in zip(values, steps, strict=True))
 
 
-@pytest.mark.parametrize("model", ["hnervpp", "hnerv"])
-def test_embeddings_change_less(model: str) -> None:
-    without, with_rate = fitted(0.0, model=model), fitted(100.0, model=model)
+@pytest.mark.parametrize(
+    ("model", "loss"), [("hnervpp", "log_l2"), ("hnerv", "log_l2"), ("hnervpp", "l1_ssim")]
+)
+def test_embeddings_change_less(model: str, loss: str) -> None:
+    without, with_rate = (fitted(weight, model=model, loss=loss) for weight in (0.0, 100.0))
     assert without is not None
     assert with_rate is not None
     assert changes_in_steps(with_rate, model) < 0.95 * changes_in_steps(without, model)

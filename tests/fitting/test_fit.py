@@ -286,7 +286,18 @@ def test_frame_order_visits_every_frame_once_an_epoch() -> None:
         ({"epochs": 1, "auxiliary_weight": -1.0}, "auxiliary_weight is -1.0, must be >= 0"),
         ({"epochs": 1, "gradient_clip": -1.0}, "gradient_clip is -1.0, must be >= 0"),
         ({"epochs": 1, "rate_weight": -0.1}, "rate_weight is -0.1, must be >= 0"),
-        ({"epochs": 1, "rate_weight": 0.5}, "rate_weight is 0.5, must be 0 for l2, only log_l2"),
+        (
+            {"epochs": 1, "quantizer": "ptq"},
+            "quantizer is 'ptq', must be one of sensitivity, range",
+        ),
+        (
+            {"epochs": 1, "quantizer": "entropy", "qat_fraction": 0.0},
+            "qat_fraction is 0.0, must be > 0 for the quantizer entropy",
+        ),
+        (
+            {"epochs": 1, "embedding_coding": "huffman"},
+            "embedding_coding is 'huffman', must be one",
+        ),
     ],
 )
 def test_settings_are_checked(settings: dict[str, object], message: str) -> None:
