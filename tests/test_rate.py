@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import struct
 
 import numpy as np
@@ -51,6 +52,13 @@ def test_payloads_are_within_1_percent_of_the_empirical_entropy(
     assert found.entropy_bits < payload_bits < 1.01 * found.entropy_bits
     # The coder itself loses nothing against its own tables.
     assert payload_bits == pytest.approx(sum(found.tensor_bits), abs=2 * 64 + 64)
+
+
+def test_nothing_is_left_for_a_general_compressor(
+    fitted: tuple[NetworkConfig, FitResult],
+) -> None:
+    data = code_segment(*fitted, 93_000)
+    assert len(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME)) > 0.995 * len(data)
 
 
 def test_too_few_bytes_for_any_step_say_so(fitted: tuple[NetworkConfig, FitResult]) -> None:
