@@ -16,6 +16,7 @@ _KINDS: dict[str, Any] = {
     "None": type(None),
 }
 QUANTIZERS = ("sensitivity", "range", "entropy")
+ROUNDINGS = ("feedback", "nearest")
 EMBEDDING_CODINGS = ("context", "plain")
 _NUM_BETAS = {"adam": 2, "adamw": 2, "adan": 3, "muon": 2, "soap": 2}
 _DECAYING = ("adamw", "muon")  # have weight decay
@@ -51,6 +52,10 @@ class FitConfig:
     # over rate; `range`, as uniform b-bit quantisation has it; `entropy`, learned with a Gaussian
     # for the rate (consistent entropy minimisation, arXiv 2402.18152).
     quantizer: str = "sensitivity"
+    # How weights enter the quantised phase, in ROUNDINGS: `feedback`, what rounding takes from a
+    # layer's outputs given back by its other weights (arXiv 2210.17323), or `nearest`, as learned
+    # steps have it.
+    rounding: str = "feedback"
     # Of embeddings, in EMBEDDING_CODINGS: `context`, as changes and by what is beside them; or
     # `plain`, value by value.
     embedding_coding: str = "context"
@@ -109,6 +114,8 @@ class FitConfig:
         _check(self.quantizer in QUANTIZERS, "quantizer", self.quantizer, known)
         learns = self.qat_fraction > 0 or self.quantizer != "entropy"
         _check(learns, "qat_fraction", self.qat_fraction, "> 0 for the quantizer entropy")
+        known = f"one of {', '.join(ROUNDINGS)}"
+        _check(self.rounding in ROUNDINGS, "rounding", self.rounding, known)
         known = f"one of {', '.join(EMBEDDING_CODINGS)}"
         good = self.embedding_coding in EMBEDDING_CODINGS
         _check(good, "embedding_coding", self.embedding_coding, known)

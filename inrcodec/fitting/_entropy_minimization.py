@@ -114,7 +114,7 @@ class EntropyQuantizer(Quantizer):
             group["lr"] = _OCTAVES * rate_factor
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self._take_steps()
+        self._take_learned_steps()
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint needs."""
@@ -135,7 +135,7 @@ class EntropyQuantizer(Quantizer):
         self.generator.set_state(state["generator"])
         self.num_bits = state["num_bits"]
 
-    def _take_steps(self) -> None:
+    def _take_learned_steps(self) -> None:
         """Take the nearest steps that the file can hold."""
         octaves = self.log2_steps.detach().cpu() - math.log2(self.global_step)
         codes = torch.round(8 * octaves).clamp(MIN_STEP_CODE, MAX_STEP_CODE)

@@ -6,6 +6,7 @@ embeddings as the file will have them, terms of the loss, and the tensors to sto
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,20 @@ from inrcodec.fitting._coded_quality import rounding_loss_db
 from inrcodec.fitting._config import FitConfig
 from inrcodec.fitting._embedding_rate import EmbeddingRate
 from inrcodec.fitting._entropy_minimization import EntropyQuantizer
+from inrcodec.fitting._input_moments import dense_layers, input_moments
+from inrcodec.fitting._precision import fp32_arithmetic
 from inrcodec.fitting._qat import CodedBytes, Quantizer, stored_tensors
 from inrcodec.models import Network
-from inrcodec.quantization import Grid
+from inrcodec.quantization import Grid, round_with_feedback
 
 # How often, within its phase, the quantiser's step is adapted to the weights' drift.
 _UPDATES = 8
 _SENSITIVITY_FRAMES = 4
+_MOMENT_FRAMES = 8  # that rounding with feedback knows the layers' inputs from
+# How often they are rounded until they take the bytes: of those wished as many as `_AIM`, within
+# `_NEAR` of them.
+_ROUNDINGS = 3
+_AIM, _NEAR = 0.995, 0.003
 
 
 class RateControl:
@@ -60,6 +68,7 @@ class RateControl:
         # As last computed: exact ones would take another pass over all frames.
         self.embeddings = None if shape is None else torch.zeros(len(frames), *shape, device=device)
         self.quantizer = self._new_quantizer()
+        self._rounds_with_feedback = config.rounding == "feedback" and config.quantizer != "entropy"
         self.embedding_rate = None
         if config.rate_weight and shape is not None:
             self.embedding_rate = EmbeddingRate(config.rate_weight, num_bytes)
@@ -81,6 +90,8 @@ class RateControl:
             self._allocate(self.quantizer, tensors)
         # Coding takes as long as tens of steps: at both ends of the phase it is worth them.
         self._meet(self.quantizer, tensors, measured=first or self.updates == _UPDATES - 1)
+        if first and self._rounds_with_feedback:
+            self._round_weights()
         self._count_in_steps_of(self.quantizer)
         self.updates += 1
         return True
@@ -135,6 +146,9 @@ class RateControl:
         if not self.quantizes:
             self._allocate(self.quantizer, tensors)
             self._meet(self.quantizer, tensors, measured=True)
+            if self._rounds_with_feedback:
+                self._round_weights()
+                tensors = self.stored_tensors(exact=True)
         return tensors
 
     def state(self) -> dict[str, Any]:
@@ -183,27 +197,63 @@ class RateControl:
             num_projections=num_projections,
         )
 
+    @torch.no_grad()
+    def _round_weights(self) -> None:
+        """Round dense layers' weights with feedback, by steps with which they meet the bytes."""
+        named = dict(self.network.decoder.named_parameters())
+        indices = self._spread(_MOMENT_FRAMES).to(self.device)
+        runs = [partial(self._run, indices[i : i + 1]) for i in range(len(indices))]
+        moments = input_moments(self.network, dense_layers(self.network), runs)
+        weights = {name: named[name].clone() for name in moments}
+        num_weights = sum(weight.numel() for weight in weights.values())
+        for attempt in range(_ROUNDINGS):
+            steps = dict(zip(named, self.quantizer.steps, strict=False))
+            for name, weight in weights.items():
+                rounded = round_with_feedback(weight.flatten(1), moments[name], steps[name])
+                named[name].copy_(rounded.view_as(weight))
+            tensors = self.stored_tensors(exact=False)
+            found = self.quantizer.found_bytes(
+                tensors, grids=self._grids(), coded_bytes=self.coded_bytes
+            )
+            over = found - _AIM * self.num_bytes
+            if abs(over) <= _NEAR * self.num_bytes or attempt == _ROUNDINGS - 1:
+                break
+            self.quantizer.save_bytes(over, tensors, num_weights=num_weights)
+
+    def _run(self, index: Tensor) -> None:
+        """Compute a frame, exactly."""
+        embeddings = None if self.embeddings is None else self.embeddings[index]
+        with fp32_arithmetic():
+            self.network(index, embeddings)
+
     def _meet(
         self, quantizer: Quantizer, tensors: list[NDArray[np.float32]], *, measured: bool
     ) -> None:
-        num_weights = sum(1 for _ in self.network.decoder.parameters())
-        grids: list[Grid | None] = [None] * len(tensors)
-        if self.embeddings is not None and self.config.embedding_coding == "context":
-            num_frames, channels, rows, columns = self.embeddings.shape
-            grids[num_weights:] = [(num_frames, rows, columns)] * channels
         quantizer.meet(
             tensors,
             self.num_bytes,
-            grids=grids,
+            grids=self._grids(),
             coded_bytes=self.coded_bytes if measured else None,
         )
+
+    def _grids(self) -> list[Grid | None]:
+        """Of each stored tensor that runs over frames and is coded so, the grid."""
+        grids: list[Grid | None] = [None for _ in self.network.decoder.parameters()]
+        if self.embeddings is not None:
+            num_frames, channels, rows, columns = self.embeddings.shape
+            in_context = self.config.embedding_coding == "context"
+            grids += [(num_frames, rows, columns) if in_context else None] * channels
+        return grids
 
     def _count_in_steps_of(self, quantizer: Quantizer) -> None:
         if self.embedding_rate is not None and self.embeddings is not None:
             self.embedding_rate.take_steps(quantizer, self.embeddings)
 
     def _some_frames(self) -> tuple[Tensor, Tensor]:
-        """Return a few frames `(B, 3, H, W)`, evenly spread, and their indices `(B,)`."""
-        count = min(_SENSITIVITY_FRAMES, len(self.frames))
-        indices = torch.linspace(0, len(self.frames) - 1, count).long()
+        """Return a few frames `(B, 3, H, W)` and their indices `(B,)`."""
+        indices = self._spread(_SENSITIVITY_FRAMES)
         return frame_batch(self.frames, indices, self.device), indices
+
+    def _spread(self, count: int) -> Tensor:
+        """Return the indices of up to `count` frames, evenly spread."""
+        return torch.linspace(0, len(self.frames) - 1, min(count, len(self.frames))).long()

@@ -5,6 +5,7 @@ from inrcodec.quantization._allocation import (
     output_sensitivity,
     range_step_codes,
 )
+from inrcodec.quantization._feedback import round_with_feedback
 from inrcodec.quantization._prediction import (
     Grid,
     Prediction,
@@ -47,6 +48,7 @@ __all__ = [
     "quantize",
     "range_step_codes",
     "residuals_of",
+    "round_with_feedback",
     "solve_global_step",
     "step_size",
     "symbols_of",
