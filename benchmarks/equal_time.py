@@ -91,6 +91,7 @@ ABLATION: dict[str, dict[str, Any]] = {
     "learning rate 6e-3": {"fit_settings": {"learning_rate": 6e-3}},
     "learning rate 14e-3": {"fit_settings": {"learning_rate": 14e-3}},
     "learning rate of 2,000 steps": {"fit_settings": {"rate_growth": 0.0}},
+    "rounding to the nearest": {"fit_settings": {"rounding": "nearest"}},
     "quantised phase of 25 %": {"fit_settings": {"qat_fraction": 0.25}},
     "no quantised phase": {"fit_settings": {"qat_fraction": 0.0}},
     "fp32": {"precision": "fp32"},

@@ -40,6 +40,7 @@ OURS = "inrcodec"
 _PLAIN: dict[str, Any] = {
     "quantizer": "range",
     "embedding_coding": "plain",
+    "rounding": "nearest",
     "rate_weight": 0.0,
 }
 
@@ -65,6 +66,7 @@ ABLATION: dict[str, dict[str, Any]] = {
     "embeddings value by value": {"fit_settings": {"embedding_coding": "plain"}},
     "equal ranges for equal slopes": {"fit_settings": {"quantizer": "range"}},
     "no rate in the loss": {"fit_settings": {"rate_weight": 0.0}},
+    "rounding to the nearest": {"fit_settings": {"rounding": "nearest"}},
     "no quantised phase": {"fit_settings": {"qat_fraction": 0.0}},
     "quantised phase of 25 %": {"fit_settings": {"qat_fraction": 0.25}},
     "steps learned": {"fit_settings": {"quantizer": "entropy", "qat_fraction": 0.25}},
