@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,50 +15,12 @@ from inrcodec._segment_codec import embedding_grid, tensor_layout
 from inrcodec._segment_encode import code_segment
 from inrcodec.bitstream._sections import VERSION
 from inrcodec.bitstream._segment import _decode
-from inrcodec.fitting import FitConfig, FitResult, InterruptFlag, fit
+from inrcodec.fitting import FitResult, InterruptFlag
 from inrcodec.fitting._entropy_minimization import EntropyQuantizer
-from inrcodec.models import Network, build, for_budget
+from inrcodec.models import Network, NetworkConfig
 from inrcodec.quantization import estimate_bytes, step_size
 
-NUM_FRAMES = 6
-NUM_BYTES = 6000
-CONFIG = for_budget("hnervpp", 12_000, height=48, width=64, num_frames=NUM_FRAMES)
-
-
-def clip() -> Tensor:
-    y, x = torch.meshgrid(torch.arange(48.0), torch.arange(64.0), indexing="ij")
-    frames = [
-        torch.stack(
-            (torch.sin((x + 0.3 * i) / 9), torch.cos((y - 3 * i) / 7), torch.sin((x + y) / 8))
-        )
-        for i in range(NUM_FRAMES)
-    ]
-    return (127.5 + 100 * torch.stack(frames)).to(torch.uint8)
-
-
-def fitted(*, stop: InterruptFlag | None = None, **settings: Any) -> FitResult:
-    """A short fit; one that stops goes on from its state."""
-    told = {"epochs": 60, "batch_size": 2, "loss": "log_l2", "precision": "fp32", **settings}
-    kept: list[dict[str, Any]] = []
-
-    def run(**more: Any) -> FitResult | None:
-        torch.manual_seed(0)
-        return fit(
-            clip(),
-            build("hnervpp", CONFIG),
-            FitConfig(**told),
-            num_bytes=NUM_BYTES,
-            device=torch.device("cpu"),
-            **more,
-        )
-
-    if stop is None:
-        result = run()
-    else:
-        assert run(save=kept.append, interrupt=stop) is None
-        result = run(state=kept[-1])
-    assert result is not None
-    return result
+FitWaves = Callable[..., FitResult]
 
 
 def steps_of(result: FitResult) -> list[float]:
@@ -71,18 +32,24 @@ def coded_bytes(result: FitResult) -> float:
     return estimate_bytes(result.tensors, result.step_codes, result.global_step)
 
 
-def test_range_gives_every_tensor_as_many_levels() -> None:
-    result = fitted(quantizer="range", qat_fraction=0.0, rounding="nearest")
+def test_range_gives_every_tensor_as_many_levels(fit_waves: FitWaves) -> None:
+    result = fit_waves(quantizer="range", qat_fraction=0.0, rounding="nearest")
     pairs = zip(result.tensors, steps_of(result), strict=True)
     levels = [float(np.ptp(tensor)) / step for tensor, step in pairs if np.ptp(tensor) > 0]
     assert max(levels) / min(levels) < 2 ** (1.01 / 8)  # codes are eighths of an octave
 
 
 @pytest.mark.parametrize("coding", ["plain", "context"])
-def test_plain_embeddings_are_neither_predicted_nor_in_context(coding: str) -> None:
-    payload = code_segment(CONFIG, fitted(embedding_coding=coding), NUM_BYTES)
-    _, sizes, groups = tensor_layout(CONFIG)
-    coded = _decode(payload, sizes, groups, embedding_grid(CONFIG), VERSION)
+def test_plain_embeddings_are_neither_predicted_nor_in_context(
+    coding: str,
+    fit_waves: FitWaves,
+    waves_config: Callable[[], NetworkConfig],
+    num_bytes: int,
+) -> None:
+    config = waves_config()
+    payload = code_segment(config, fit_waves(embedding_coding=coding), num_bytes)
+    _, sizes, groups = tensor_layout(config)
+    coded = _decode(payload, sizes, groups, embedding_grid(config), VERSION)
     is_plain = coded.in_context is None and not any(coded.side.predictions)
     assert is_plain == (coding == "plain")
 
@@ -163,19 +130,19 @@ def test_steps_have_the_gradient_of_the_distortion() -> None:
     assert float(quantizer.log2_steps.grad) == pytest.approx(float(expected), rel=1e-4)
 
 
-def test_a_fit_learns_its_steps_and_meets_its_bytes() -> None:
-    result = fitted(quantizer="entropy", embedding_coding="plain", epochs=120)
-    assert coded_bytes(result) < 1.05 * NUM_BYTES
+def test_a_fit_learns_its_steps_and_meets_its_bytes(fit_waves: FitWaves, num_bytes: int) -> None:
+    result = fit_waves(quantizer="entropy", embedding_coding="plain", epochs=120)
+    assert coded_bytes(result) < 1.05 * num_bytes
     pairs = zip(result.tensors, steps_of(result), strict=True)
     levels = [float(np.ptp(tensor)) / step for tensor, step in pairs if np.ptp(tensor) > 0]
     assert max(levels) / min(levels) > 1.3  # not as it began
 
 
 def test_an_interrupted_fit_goes_on_as_it_was(
-    interrupt_after: Callable[[int], InterruptFlag],
+    fit_waves: FitWaves, interrupt_after: Callable[[int], InterruptFlag]
 ) -> None:
     settings = {"quantizer": "entropy", "embedding_coding": "plain", "qat_fraction": 0.5}
-    whole, resumed = fitted(**settings), fitted(stop=interrupt_after(120), **settings)
+    whole, resumed = fit_waves(**settings), fit_waves(stop=interrupt_after(120), **settings)
     assert whole.step_codes == resumed.step_codes
     for a, b in zip(whole.tensors, resumed.tensors, strict=True):
         assert a.tolist() == b.tolist()
