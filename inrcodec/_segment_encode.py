@@ -40,7 +40,8 @@ _MIN_PARAMETERS = 1000
 _SIZINGS = 2
 _SHARES = (1.0, 0.97, 1.03, 0.94, 1.06)  # of the values wished for, where there is no such size
 _EMBEDDING_BITS = 0.4  # of a value of an embedding, coded as changes, over a weight's
-_TOLERANCE = 0.985
+# Of the bytes wished: how few leave the fit's own step as it is, and an adjusted one.
+_LEAST_KEPT, _TOLERANCE = 0.981, 0.985
 _AIM = 0.993
 _MAX_ADJUSTMENTS = 12
 
@@ -196,7 +197,7 @@ def code_segment(config: NetworkConfig, fit: FitResult, num_bytes: int) -> bytes
         _log.info("step %.4g: %d bytes of at most %d", 2.0**log_step, size, num_bytes)
         if size <= num_bytes:
             coarse = min(coarse, log_step)
-            if size >= _TOLERANCE * num_bytes:
+            if size >= (_TOLERANCE if len(coded) > 1 else _LEAST_KEPT) * num_bytes:
                 break
         else:
             too_fine = max(too_fine, log_step)

@@ -32,11 +32,10 @@ CodedBytes = Callable[[Sequence[NDArray[np.float32]], Sequence[int], float], int
 """Bytes that flat tensors take in the file, side information included, with these step codes and
 this global step."""
 
-# Of the bytes wished: what the fit aims at, since the weights move on a little, how near it is
-# measured to come, and how few leave a step as it is.
+# Of the bytes wished: what the fit aims at, since the weights move on a little, and how near it is
+# measured to come.
 _AIM = 0.996
 _NEAR = 0.002
-_LEAST = 0.99
 _MAX_MEASUREMENTS = 4
 
 
@@ -110,7 +109,7 @@ class Quantizer:
 
         The weights adapt to this very step: a file that needs a coarser one loses what they learned
         (0.6 dB after 10 min of Bunny, benchmarks/notes/flagship.md). So now and then the estimate
-        is put right by what the file really takes, and a step that meets the wish is kept.
+        is put right by what the file really takes.
 
         Args:
             tensors: flat float32 arrays.
@@ -118,8 +117,6 @@ class Quantizer:
             grids: of each tensor that runs over frames their number, rows and columns.
             coded_bytes: codes them and counts; None to trust the overhead as last measured.
         """
-        if self.ready and self.is_met(tensors, num_bytes, grids=grids, coded_bytes=coded_bytes):
-            return
         aim = _AIM * num_bytes
         for _ in range(1 if coded_bytes is None else _MAX_MEASUREMENTS):
             wish = aim - self.overhead_bytes
@@ -132,22 +129,7 @@ class Quantizer:
                 break
             expected = estimate_bytes(tensors, self.step_codes, step, grids=grids)
             self.overhead_bytes = found - expected
-        self._take_steps(tensors)
-
-    def is_met(
-        self,
-        tensors: list[NDArray[np.float32]],
-        num_bytes: float,
-        *,
-        grids: Sequence[Grid | None],
-        coded_bytes: CodedBytes | None = None,
-    ) -> bool:
-        """Return whether `tensors` take at most `num_bytes` with the steps there are, and nearly.
-
-        The arguments are those of `meet`.
-        """
-        found = self.found_bytes(tensors, grids=grids, coded_bytes=coded_bytes)
-        return _LEAST * num_bytes <= found <= num_bytes
+        self.take_global_step(tensors, self.global_step)
 
     def found_bytes(
         self,
@@ -166,14 +148,35 @@ class Quantizer:
             self.overhead_bytes = found - expected
         return expected + self.overhead_bytes
 
-    def save_bytes(
-        self, num_bytes: float, tensors: list[NDArray[np.float32]], *, num_weights: int
-    ) -> None:
-        """Make all steps coarser by what saves so many bytes of `num_weights` values; or finer."""
-        self.global_step = float(np.float32(self.global_step * 2 ** (8 * num_bytes / num_weights)))
-        self._take_steps(tensors)
+    def correct(
+        self,
+        tensors: list[NDArray[np.float32]],
+        found_bytes: float,
+        aim_bytes: float,
+        *,
+        grids: Sequence[Grid | None],
+    ) -> bool:
+        """Choose the global step anew, since these steps gave `found_bytes` for `aim_bytes`.
 
-    def _take_steps(self, tensors: list[NDArray[np.float32]]) -> None:
+        Args:
+            tensors: before they were rounded.
+            found_bytes: what they took, rounded.
+            aim_bytes: what they are to take.
+            grids: as `meet` has them.
+
+        Returns:
+            Whether it is another one.
+        """
+        before = self.global_step
+        expected = estimate_bytes(tensors, self.step_codes, before, grids=grids)
+        wish = aim_bytes - (found_bytes - expected)
+        step = solve_global_step(tensors, self.step_codes, wish, grids=grids)
+        self.take_global_step(tensors, step)
+        return step != before
+
+    def take_global_step(self, tensors: list[NDArray[np.float32]], global_step: float) -> None:
+        """Choose the global step; `tensors` as in `meet`."""
+        self.global_step = global_step
         codes = admissible_step_codes(tensors, self.step_codes, self.global_step)
         self.steps = [float(step_size(self.global_step, code)) for code in codes]
 

@@ -30,9 +30,9 @@ _UPDATES = 8
 _SENSITIVITY_FRAMES = 4
 _MOMENT_FRAMES = 8  # that rounding with feedback knows the layers' inputs from
 # How often they are rounded until they take the bytes: of those wished as many as `_AIM`, within
-# `_NEAR` of them.
+# `_NEAR` of them. Later they may be as few as `_LEAST`.
 _ROUNDINGS = 3
-_AIM, _NEAR = 0.995, 0.003
+_AIM, _NEAR, _LEAST = 0.995, 0.003, 0.982
 
 
 class RateControl:
@@ -89,8 +89,10 @@ class RateControl:
         if first:
             self._allocate(self.quantizer, tensors)
         # Coding takes as long as tens of steps: at both ends of the phase it is worth them.
-        self._meet(self.quantizer, tensors, measured=first or self.updates == _UPDATES - 1)
-        if first and self._rounds_with_feedback:
+        measured = first or self.updates == _UPDATES - 1
+        if first or not self._rounds_with_feedback:
+            self._meet(self.quantizer, tensors, measured=measured)
+        if self._rounds_with_feedback and (first or not self._keeps(tensors, measured=measured)):
             self._round_weights()
         self._count_in_steps_of(self.quantizer)
         self.updates += 1
@@ -143,12 +145,13 @@ class RateControl:
     def end(self) -> list[NDArray[np.float32]]:
         """Return the tensors to store; what was not fitted through the quantiser meets it now."""
         tensors = self.stored_tensors(exact=True)
-        if not self.quantizes:
+        first = not self.quantizes
+        if first:
             self._allocate(self.quantizer, tensors)
             self._meet(self.quantizer, tensors, measured=True)
-            if self._rounds_with_feedback:
-                self._round_weights()
-                tensors = self.stored_tensors(exact=True)
+        if self._rounds_with_feedback and (first or not self._keeps(tensors, measured=True)):
+            self._round_weights()
+            tensors = self.stored_tensors(exact=True)
         return tensors
 
     def state(self) -> dict[str, Any]:
@@ -197,28 +200,47 @@ class RateControl:
             num_projections=num_projections,
         )
 
+    def _keeps(self, tensors: list[NDArray[np.float32]], *, measured: bool) -> bool:
+        """Tell whether the tensors take the bytes, nearly, with the steps they were rounded to.
+
+        Another step would stretch all weights that lie on multiples of this one: half a per cent
+        costs as much as the whole rounding.
+        """
+        coded_bytes = self.coded_bytes if measured else None
+        found = self.quantizer.found_bytes(tensors, grids=self._grids(), coded_bytes=coded_bytes)
+        return _LEAST * self.num_bytes <= found <= self.num_bytes
+
     @torch.no_grad()
     def _round_weights(self) -> None:
-        """Round dense layers' weights with feedback, by steps with which they meet the bytes."""
+        """Round dense layers' weights with feedback, to steps with which they meet the bytes."""
         named = dict(self.network.decoder.named_parameters())
         indices = self._spread(_MOMENT_FRAMES).to(self.device)
         runs = [partial(self._run, indices[i : i + 1]) for i in range(len(indices))]
         moments = input_moments(self.network, dense_layers(self.network), runs)
         weights = {name: named[name].clone() for name in moments}
-        num_weights = sum(weight.numel() for weight in weights.values())
-        for attempt in range(_ROUNDINGS):
+
+        def round_all() -> None:
             steps = dict(zip(named, self.quantizer.steps, strict=False))
             for name, weight in weights.items():
                 rounded = round_with_feedback(weight.flatten(1), moments[name], steps[name])
                 named[name].copy_(rounded.view_as(weight))
-            tensors = self.stored_tensors(exact=False)
+
+        before = self.stored_tensors(exact=False)
+        tried: list[tuple[float, float]] = []  # bytes, at most those wished or how many more; step
+        for _ in range(_ROUNDINGS):
+            round_all()
             found = self.quantizer.found_bytes(
-                tensors, grids=self._grids(), coded_bytes=self.coded_bytes
+                self.stored_tensors(exact=False), grids=self._grids(), coded_bytes=self.coded_bytes
             )
-            over = found - _AIM * self.num_bytes
-            if abs(over) <= _NEAR * self.num_bytes or attempt == _ROUNDINGS - 1:
+            aim = _AIM * self.num_bytes
+            if abs(found - aim) <= _NEAR * self.num_bytes:
+                return
+            over = found - self.num_bytes
+            tried.append((found if over <= 0 else -over, self.quantizer.global_step))
+            if not self.quantizer.correct(before, found, aim, grids=self._grids()):
                 break
-            self.quantizer.save_bytes(over, tensors, num_weights=num_weights)
+        self.quantizer.take_global_step(before, max(tried)[1])
+        round_all()
 
     def _run(self, index: Tensor) -> None:
         """Compute a frame, exactly."""

@@ -60,10 +60,12 @@ def test_result_holds_the_averages(
 
     def save(state: dict[str, Any]) -> None:
         seen.append({name: value.clone() for name, value in state["network"].items()})
-        global_steps.append(state["quantizer"]["global_step"])
+        global_steps.append(state["rate"]["quantizer"]["global_step"])
 
     fitted = network(model)
-    config = FitConfig(epochs=4, ema=0.2, qat_fraction=qat_fraction, precision="fp32")
+    config = FitConfig(
+        epochs=4, ema=0.2, qat_fraction=qat_fraction, rounding="nearest", precision="fp32"
+    )
     result = fit(clip(), fitted, config, num_bytes=9000, device=CPU, save=save)
     assert result is not None
     assert len(seen) == result.steps == 16

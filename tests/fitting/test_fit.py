@@ -126,11 +126,11 @@ def test_auxiliary_outputs_are_compared_too(monkeypatch: pytest.MonkeyPatch) -> 
     assert float(run._loss(x_hat, indices, x)[0]) == pytest.approx(float(alone + 0.25 * others))
 
 
-def test_fitting_through_the_quantiser_pays() -> None:
+def test_fitting_through_the_quantiser_pays_and_feedback_does() -> None:
     errors = []
-    for fraction in (0.0, 0.4):
+    for fraction, rounding in ((0.0, "nearest"), (0.4, "nearest"), (0.0, "feedback")):
         model = network()
-        config = FitConfig(epochs=100, qat_fraction=fraction, precision="fp32")
+        config = FitConfig(epochs=100, qat_fraction=fraction, rounding=rounding, precision="fp32")
         result = fit(clip(), model, config, num_bytes=4000, device=CPU)  # under 3 bits a value
         assert result is not None
         codes = admissible_step_codes(result.tensors, result.step_codes, result.global_step)
@@ -141,6 +141,7 @@ def test_fitting_through_the_quantiser_pays() -> None:
         weights = QuantizedTensors(result.global_step, codes, symbols).weights()
         errors.append(decoded_mse(model, weights, clip()))
     assert errors[1] < 0.8 * errors[0]
+    assert errors[2] < 0.95 * errors[0]
 
 
 def test_same_seed_same_weights() -> None:
@@ -193,7 +194,7 @@ def test_wsd_rises_stays_and_falls_linearly() -> None:
 def peak_rate(run: _Fit, progress: float) -> float:
     """Peak of the learning rate that a fit follows at this progress."""
     run.set_learning_rate(progress)
-    return float(run.optimizers[0].param_groups[0]["lr"] / run._rate_factor(progress))
+    return float(run.optimizers[0].param_groups[0]["lr"] / run.rate_factor)
 
 
 def test_longer_fits_have_a_higher_rate() -> None:
