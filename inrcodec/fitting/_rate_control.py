@@ -19,11 +19,11 @@ from inrcodec.fitting._coded_quality import rounding_loss_db
 from inrcodec.fitting._config import FitConfig
 from inrcodec.fitting._embedding_rate import EmbeddingRate
 from inrcodec.fitting._entropy_minimization import EntropyQuantizer
-from inrcodec.fitting._input_moments import dense_layers, input_moments
 from inrcodec.fitting._precision import fp32_arithmetic
 from inrcodec.fitting._qat import CodedBytes, Quantizer, stored_tensors
+from inrcodec.fitting._weight_rounding import WeightRounding
 from inrcodec.models import Network
-from inrcodec.quantization import Grid, round_with_feedback
+from inrcodec.quantization import Grid
 
 # How often, within its phase, the quantiser's step is adapted to the weights' drift.
 _UPDATES = 8
@@ -210,29 +210,19 @@ class RateControl:
         found = self.quantizer.found_bytes(tensors, grids=self._grids(), coded_bytes=coded_bytes)
         return _LEAST * self.num_bytes <= found <= self.num_bytes
 
-    @torch.no_grad()
     def _round_weights(self) -> None:
         """Round dense layers' weights with feedback, to steps with which they meet the bytes."""
-        named = dict(self.network.decoder.named_parameters())
         indices = self._spread(_MOMENT_FRAMES).to(self.device)
         runs = [partial(self._run, indices[i : i + 1]) for i in range(len(indices))]
-        moments = input_moments(self.network, dense_layers(self.network), runs)
-        weights = {name: named[name].clone() for name in moments}
-
-        def round_all() -> None:
-            steps = dict(zip(named, self.quantizer.steps, strict=False))
-            for name, weight in weights.items():
-                rounded = round_with_feedback(weight.flatten(1), moments[name], steps[name])
-                named[name].copy_(rounded.view_as(weight))
-
+        rounding = WeightRounding(self.network, runs)
         before = self.stored_tensors(exact=False)
-        tried: list[tuple[float, float]] = []  # bytes, at most those wished or how many more; step
+        aim = _AIM * self.num_bytes
+        tried: list[tuple[float, float]] = []  # bytes, or less by how many they are too many; step
         for _ in range(_ROUNDINGS):
-            round_all()
+            rounding.apply(self.quantizer.steps)
             found = self.quantizer.found_bytes(
                 self.stored_tensors(exact=False), grids=self._grids(), coded_bytes=self.coded_bytes
             )
-            aim = _AIM * self.num_bytes
             if abs(found - aim) <= _NEAR * self.num_bytes:
                 return
             over = found - self.num_bytes
@@ -240,8 +230,9 @@ class RateControl:
             if not self.quantizer.correct(before, found, aim, grids=self._grids()):
                 break
         self.quantizer.take_global_step(before, max(tried)[1])
-        round_all()
+        rounding.apply(self.quantizer.steps)
 
+    @torch.no_grad()
     def _run(self, index: Tensor) -> None:
         """Compute a frame, exactly."""
         embeddings = None if self.embeddings is None else self.embeddings[index]

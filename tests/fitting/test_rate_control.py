@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from inrcodec.fitting import FitConfig, FitResult, InterruptFlag
-from inrcodec.fitting._input_moments import dense_layers
 from inrcodec.fitting._rate_control import RateControl
+from inrcodec.fitting._weight_rounding import dense_layers
 from inrcodec.models import NetworkConfig, build
 from inrcodec.quantization import estimate_bytes, step_size
 

@@ -1,22 +1,45 @@
-"""Second moments of what a network's dense layers take, for rounding with feedback.
+"""Rounding a network's dense layers with feedback, by the second moments of what they take.
 
-In: a network and frames to run it on. Out: by layer, the mean of x x^T over its inputs x, a pixel's
-neighbourhood as a convolution weighs it.
+In: a network and frames to run it on. Out: its weights on the quantiser's steps (see
+`quantization._feedback`). A layer's input x is a pixel's neighbourhood, as a convolution weighs it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inrcodec.models import Network
+from inrcodec.quantization import round_with_feedback
 
 _PIXELS = 4096  # of a frame, evenly spread
 
 Layer = nn.Conv2d | nn.Linear
+
+
+class WeightRounding:
+    """The weights of a network's dense layers, to be rounded as often as need be.
+
+    Args:
+        network: as fitted.
+        runs: each computes frames by it, from which the inputs are known.
+    """
+
+    def __init__(self, network: Network, runs: Iterable[Callable[[], object]]) -> None:
+        self.named = dict(network.decoder.named_parameters())
+        self.moments = input_moments(network, dense_layers(network), runs)
+        self.weights = {name: self.named[name].detach().clone() for name in self.moments}
+
+    @torch.no_grad()
+    def apply(self, steps: Sequence[float]) -> None:
+        """Put the rounded weights in their place; of all the decoder's parameters the steps."""
+        step_of = dict(zip(self.named, steps, strict=False))
+        for name, weight in self.weights.items():
+            rounded = round_with_feedback(weight.flatten(1), self.moments[name], step_of[name])
+            self.named[name].copy_(rounded.view_as(weight))
 
 
 def dense_layers(network: Network) -> dict[str, Layer]:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inrcodec import models
-from inrcodec.fitting._input_moments import dense_layers, input_moments
+from inrcodec.fitting._weight_rounding import dense_layers, input_moments
 from inrcodec.models import Network, build, for_budget
 
 
