@@ -99,9 +99,11 @@ def make_point(scheme: str, bpp: float, seed: int) -> Point:
     return point
 
 
-def wanted_points(schemes: Sequence[str], seeds: Sequence[int]) -> list[Point]:
+def wanted_points(
+    schemes: Sequence[str], seeds: Sequence[int], bpps: Sequence[float] = BPPS
+) -> list[Point]:
     """All rates of all schemes, before the next seed."""
-    return [make_point(scheme, bpp, seed) for seed in seeds for scheme in schemes for bpp in BPPS]
+    return [make_point(scheme, bpp, seed) for seed in seeds for scheme in schemes for bpp in bpps]
 
 
 def current_records(records: Sequence[Record]) -> list[Record]:
@@ -123,7 +125,7 @@ def _agrees(record: Record, point: Point) -> bool:
 
 def run_command(arguments: argparse.Namespace) -> int:
     names = arguments.only or [name for chosen in arguments.set for name in SETS[chosen]]
-    points = wanted_points(list(dict.fromkeys(names)), arguments.seeds)
+    points = wanted_points(list(dict.fromkeys(names)), arguments.seeds, arguments.bpps)
     here = machine(arguments.threads)
     states = ("missing", "disturbed") if arguments.again else ("missing",)
     if arguments.list:
@@ -147,6 +149,7 @@ def parse() -> argparse.Namespace:
     runner = commands.add_parser("run", help="run the points that are missing")
     runner.add_argument("--set", nargs="+", choices=list(SETS), default=["schemes"])
     runner.add_argument("--only", nargs="+", choices=[*SCHEMES, *ABLATION], metavar="SCHEME")
+    runner.add_argument("--bpps", type=numbers(float), default=BPPS, help="0.02,0.04")
     runner.add_argument("--seeds", type=numbers(int), default=(0,), help="0,1,2")
     runner.add_argument("--again", action="store_true", help="those too that were disturbed")
     runner.add_argument("--list", action="store_true", help="only say what there is to run")

@@ -95,8 +95,8 @@ def table(records: Sequence[Record], names: Sequence[str], *, ours: str) -> list
         if name == ours:
             cells += ["", ""]
         else:
-            cells.append(f"{bd_rate(found[ours], found[name]):+.1f} %")
-            cells.append(f"{bd_rate(found[name], found[ours]):+.1f} %")
+            cells.append(_bd_rate(found[ours], found[name]))
+            cells.append(_bd_rate(found[name], found[ours]))
         rows.append(row(cells))
     disturbed = sum(bool(complaint(r)) for r in records)
     commits = sorted({str(r["commit"]) for r in records})
@@ -132,6 +132,13 @@ def draw(found: Curves, path: Path, *, schemes: Sequence[str]) -> None:
         axes.legend(frameon=False, loc="lower right")
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, metadata={"Software": None})
+
+
+def _bd_rate(anchor: Sequence[tuple[float, float]], test: Sequence[tuple[float, float]]) -> str:
+    try:
+        return f"{bd_rate(anchor, test):+.1f} %"
+    except ValueError:  # too few points, or nothing in common
+        return "unknown"
 
 
 def _psnr(records: Sequence[Record]) -> str:

@@ -104,6 +104,13 @@ def test_the_report_writes_page_and_plot(
     assert (tmp_path / "images" / "rate_bunny.png").stat().st_size > 10_000
 
 
+def test_a_single_rate_has_no_bd_rate(
+    bench: ModuleType, report: ModuleType, measured: list[Record]
+) -> None:
+    first = [r for r in measured if r["variant"].endswith("/0.02")]
+    assert tables_of(bench, report, first)["schemes"][3].endswith("| unknown | unknown |")
+
+
 def test_records_of_other_settings_are_left_out(
     bench: ModuleType, measured: list[Record], capsys: pytest.CaptureFixture[str]
 ) -> None:
