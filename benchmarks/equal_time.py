@@ -263,8 +263,8 @@ def list_points(points: Sequence[Point], records: Sequence[Record], states: Sequ
     print(f"{len(wanted)} of {len(points)} to run: {hours:.1f} h at most")
 
 
-def main() -> int:
-    arguments = parse()
+def main(arguments: argparse.Namespace) -> int:
+    """Do what the arguments say; returns the exit status."""
     try:
         return int(arguments.action(arguments))
     except InrcodecError as exc:
@@ -283,13 +283,20 @@ def run_command(arguments: argparse.Namespace) -> int:
         seeds=arguments.seeds,
         only=arguments.only,
     )
+    return run_or_list(points, arguments, keep_files=arguments.keep_files)
+
+
+def run_or_list(
+    points: Sequence[Point], arguments: argparse.Namespace, *, keep_files: Path | None
+) -> int:
+    """Run the points that the arguments ask for, or only list them; returns the exit status."""
     here = machine(arguments.threads)
     states = ("missing", "disturbed") if arguments.again else ("missing",)
     if arguments.list:
         list_points(points, load(arguments.result, here)["points"], states)
         return 0
-    if arguments.keep_files is not None:
-        arguments.keep_files.mkdir(parents=True, exist_ok=True)
+    if keep_files is not None:
+        keep_files.mkdir(parents=True, exist_ok=True)
     load_average = os.getloadavg()[0]
     if load_average > NOISY_LOAD:
         print(
@@ -300,7 +307,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         points,
         arguments.result,
         here,
-        partial(measure_apart, threads=arguments.threads, keep_files=arguments.keep_files),
+        partial(measure_apart, threads=arguments.threads, keep_files=keep_files),
         states,
     )
     print(*failures, sep="\n", end="\n" if failures else "", file=sys.stderr)
@@ -387,4 +394,4 @@ def names_of(known: dict[str, Any]) -> Callable[[str], list[str]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(parse()))

@@ -16,17 +16,15 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from equal_time import CLIPS, DEFAULTS, list_points, numbers, run
-from equal_time_measure import Point, measure_apart
-from equal_time_records import Record, load, machine
+from equal_time import CLIPS, DEFAULTS, is_current, main, numbers, run_or_list
+from equal_time_measure import Point
+from equal_time_records import Record, load
 from rate_report import PAGE, write_report
 
 from inrcodec._provenance import num_cores
-from inrcodec.errors import InrcodecError
 
 RESULT = Path(__file__).resolve().parent / "results" / "rate_bunny.json"
 CLIP = "bunny"
@@ -112,29 +110,17 @@ def current_records(records: Sequence[Record]) -> list[Record]:
     for record in records:
         scheme, bpp = record["variant"].rsplit("/", 1)
         is_known = scheme in SCHEMES or scheme in ABLATION
-        if is_known and _agrees(record, make_point(scheme, float(bpp), record["seed"])):
+        if is_known and is_current(record, make_point(scheme, float(bpp), record["seed"])):
             found.append(record)
         else:
             print(f"{record['variant']}: not as the script has it now, left out", file=sys.stderr)
     return found
 
 
-def _agrees(record: Record, point: Point) -> bool:
-    return all(record.get(name) == value for name, value in point.items())
-
-
 def run_command(arguments: argparse.Namespace) -> int:
     names = arguments.only or [name for chosen in arguments.set for name in SETS[chosen]]
     points = wanted_points(list(dict.fromkeys(names)), arguments.seeds, arguments.bpps)
-    here = machine(arguments.threads)
-    states = ("missing", "disturbed") if arguments.again else ("missing",)
-    if arguments.list:
-        list_points(points, load(arguments.result, here)["points"], states)
-        return 0
-    one = partial(measure_apart, threads=arguments.threads, keep_files=None)
-    failures = run(points, arguments.result, here, one, states)
-    print(*failures, sep="\n", end="\n" if failures else "", file=sys.stderr)
-    return 1 if failures else 0
+    return run_or_list(points, arguments, keep_files=None)
 
 
 def report_command(arguments: argparse.Namespace) -> int:
@@ -163,16 +149,5 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> int:
-    arguments = parse()
-    try:
-        return int(arguments.action(arguments))
-    except InrcodecError as exc:
-        print(exc, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(parse()))

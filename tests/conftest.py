@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import imageio_ffmpeg
 import numpy as np
@@ -50,6 +53,15 @@ class FlagAfter(InterruptFlag):
 def interrupt_after() -> type[FlagAfter]:
     """A flag that is set after so many steps."""
     return FlagAfter
+
+
+@pytest.fixture(scope="module")
+def benchmark_script() -> Iterator[Callable[[str], ModuleType]]:
+    """Imports a script of benchmarks/ by its name."""
+    pytest.importorskip("matplotlib")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+        yield importlib.import_module
 
 
 @pytest.fixture(scope="session")

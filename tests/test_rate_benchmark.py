@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,11 +20,8 @@ Record = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[ModuleType]:
-    pytest.importorskip("matplotlib")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "benchmarks"))
-        yield importlib.import_module("rate")
+def bench(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_script("rate")
 
 
 @pytest.fixture(scope="module")
