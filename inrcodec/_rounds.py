@@ -238,7 +238,7 @@ def _shape(
             bits_per_parameter=job.bits_per_parameter,
             max_kmac_per_pixel=max_kmac_per_pixel,
             quick=quick,
-            in_context=job.fit.embedding_coding == "context",
+            in_context=job.fit.codes_in_context,
             **settings,
         )
 
@@ -361,7 +361,7 @@ def _storable(result: FitResult) -> dict[str, Any]:
         "seconds": result.seconds,
         "stopped": result.stopped,
         "used_share": result.used_share,
-        "embedding_coding": result.embedding_coding,
+        "in_context": result.in_context,
     }
 
 

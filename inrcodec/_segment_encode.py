@@ -83,10 +83,9 @@ def size_network(
     """Return a network for `frames` that `num_bytes` can hold at `bits_per_parameter` a weight.
 
     Embeddings change little from frame to frame, and are expected to take 0.4 of that a value where
-    they are coded `in_context`.
-    Decoding takes at most `max_kmac_per_pixel` where a shape is so cheap; `quick` asks for a shape
-    that suits a fit of few visits of a frame. `settings` override what the network's sizing rule
-    chooses.
+    they are coded `in_context`. Decoding takes at most `max_kmac_per_pixel` where a shape is so
+    cheap; `quick` asks for a shape that suits a fit of few visits of a frame. `settings` override
+    what the network's sizing rule chooses.
 
     Raises:
         ModelError: one of the settings is out of its range.
@@ -145,12 +144,11 @@ def fit_segment(
     interrupt: InterruptFlag,
 ) -> FitResult | None:
     """Fit a network of `config`; None when interrupted, after its state was saved."""
-    in_context = job.fit.embedding_coding == "context"
 
     def coded_bytes(
         tensors: Sequence[NDArray[np.float32]], codes: Sequence[int], step: float
     ) -> int:
-        return len(_pack(config, tensors, codes, step, in_context=in_context))
+        return len(_pack(config, tensors, codes, step, in_context=job.fit.codes_in_context))
 
     return fit(
         frames,
@@ -178,14 +176,13 @@ def code_segment(config: NetworkConfig, fit: FitResult, num_bytes: int) -> bytes
         RateError: no step gives so few bytes.
     """
     num_symbols = count_parameters(config).total
-    in_context = fit.embedding_coding == "context"
     coded: dict[float, bytes] = {}
 
     def at(log_step: float) -> bytes:
         if log_step not in coded:
             step = 2.0**log_step
             coded[log_step] = _pack(
-                config, fit.tensors, fit.step_codes, step, in_context=in_context
+                config, fit.tensors, fit.step_codes, step, in_context=fit.in_context
             )
         return coded[log_step]
 

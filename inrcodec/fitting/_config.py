@@ -85,6 +85,11 @@ class FitConfig:
         precisions = ("auto", "fp32", "bf16")
         _check(self.precision in precisions, "precision", self.precision, f"one of {precisions}")
 
+    @property
+    def codes_in_context(self) -> bool:
+        """Whether embeddings are coded as changes and by what is beside them."""
+        return self.embedding_coding == "context"
+
     def _check_types(self) -> None:
         for field in fields(self):
             names = re.findall(r"\w+", str(field.type))

@@ -292,7 +292,7 @@ class _Fit:
             self.seconds(),
             self.ending.stopped,
             self.ending.clock.used_share,
-            self.config.embedding_coding,
+            self.config.codes_in_context,
         )
 
     def state(self) -> dict[str, Any]:

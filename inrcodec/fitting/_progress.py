@@ -38,4 +38,4 @@ class FitResult:
     seconds: float
     stopped: str = "budget"  # or what ended it earlier: "goal" or "plateau"
     used_share: float = 1.0  # of the budget
-    embedding_coding: str = "context"  # a name in EMBEDDING_CODINGS
+    in_context: bool = True  # whether embeddings are to be coded so

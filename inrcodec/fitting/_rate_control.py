@@ -254,8 +254,8 @@ class RateControl:
         grids: list[Grid | None] = [None for _ in self.network.decoder.parameters()]
         if self.embeddings is not None:
             num_frames, channels, rows, columns = self.embeddings.shape
-            in_context = self.config.embedding_coding == "context"
-            grids += [(num_frames, rows, columns) if in_context else None] * channels
+            grid = (num_frames, rows, columns) if self.config.codes_in_context else None
+            grids += [grid] * channels
         return grids
 
     def _count_in_steps_of(self, quantizer: Quantizer) -> None:

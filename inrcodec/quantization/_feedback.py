@@ -26,10 +26,10 @@ def round_with_feedback(weights: Tensor, moments: Tensor, step: float) -> Tensor
         moments: `(n, n)`, the mean of x x^T over inputs x.
         step: > 0.
     """
-    factor = _inverse_factor(moments)
+    order = torch.argsort(moments.diagonal(), descending=True)
+    factor = _inverse_factor(moments[order][:, order])
     if factor is None:
         return _rounded(weights, step)
-    order = torch.argsort(moments.diagonal(), descending=True)
     left = weights[:, order].double()
     found = torch.empty_like(left)
     n = left.shape[1]
@@ -46,15 +46,13 @@ def round_with_feedback(weights: Tensor, moments: Tensor, step: float) -> Tensor
 
 
 def _inverse_factor(moments: Tensor) -> Tensor | None:
-    """Return upper triangular U, U^T U the inverse of the ordered, damped moments, if it exists."""
-    diagonal = moments.diagonal()
-    mean = float(diagonal.mean())
+    """Return upper triangular U, U^T U the inverse of the damped moments, if it exists."""
+    mean = float(moments.diagonal().mean())
     if not mean > 0:
         return None
-    order = torch.argsort(diagonal, descending=True)
-    ordered = moments[order][:, order].double()
-    ordered.diagonal().add_(_DAMPING * mean)
-    lower, failed = torch.linalg.cholesky_ex(ordered)
+    damped = moments.double()
+    damped.diagonal().add_(_DAMPING * mean)
+    lower, failed = torch.linalg.cholesky_ex(damped)
     if bool(failed):
         return None
     upper, failed = torch.linalg.cholesky_ex(torch.cholesky_inverse(lower), upper=True)
