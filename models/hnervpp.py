@@ -11,9 +11,10 @@ HNeRV: arXiv 2304.02633. NeRV++: arXiv 2402.18305. At 640x320, grid 10x20, strid
 Where the clip moves, that is a canvas larger than the frame, which is read at displaced places
 (_motion.py): two channels of the embedding say by how much.
 
-All stages are equally wide, and nothing is computed at full resolution: there a CPU spends most of
-a step on layers that hold almost no parameters. Where the fit will be short or decoding must be
-fast, a head that shuffles by 4 takes the place of the last stage, and widths grow slowly towards it
+The stem is half as wide as the stages, since few embeddings make few directions; these are equally
+wide. Nothing is computed at full resolution: there a CPU spends most of a step on layers that hold
+almost no parameters. Where the fit will be short or decoding must be fast, a head that shuffles by
+4 takes the place of the last stage, and widths grow slowly from the stem towards it
 (benchmarks/notes/flagship.md).
 """
 
@@ -42,6 +43,7 @@ __all__ = ["HNeRVPP", "HNeRVPPConfig"]
 # A stage's width over the one before it: more of it learns more a step, and takes as much longer a
 # step. It pays where the last stage has few pixels.
 _GROWTH, _QUICK_GROWTH = 1.0, 1.2
+_STEM = 0.5  # the stem's width over that of the first stage, of networks that are not quick
 _ALL_STAGES = 8  # as many as a network may have
 _MOST_MARGIN = 256
 
@@ -115,7 +117,7 @@ class HNeRVPPConfig(HybridConfig):
     def for_base_width(
         cls: type[ConfigT], base_width: int, sizing: Sizing, **overrides: Any
     ) -> ConfigT:
-        """Size by the first width: the others are equal, or grow by a ratio and the wished taper.
+        """Size by the stages' width, of which the stem has half; or it grows from the stem on.
 
         Grid and embedding follow from clip and budget alone.
         """
@@ -128,7 +130,8 @@ class HNeRVPPConfig(HybridConfig):
         )
         num_widths = len(layout.strides) + 1
         ratio = (_QUICK_GROWTH if sizing.quick else _GROWTH) * sizing.taper
-        widths = tuple(max(1, round(base_width * ratio**i)) for i in range(num_widths))
+        stem = 1.0 if sizing.quick else _STEM
+        widths = [base_width * stem, *(base_width * ratio**i for i in range(1, num_widths))]
         # A gate is one more filter at every pixel of a map: none where decoding is bounded.
         is_bounded = sizing.cell_pixels > 1 or sizing.taper < 1
         fields: dict[str, Any] = {
@@ -137,7 +140,8 @@ class HNeRVPPConfig(HybridConfig):
             "min_kernel_size": 3,
             "gated_stages": 0 if is_bounded else _ALL_STAGES,
         }
-        return cls(*sizing.clip, channels=widths, **{**fields, **overrides})
+        channels = tuple(max(1, round(width)) for width in widths)
+        return cls(*sizing.clip, channels=channels, **{**fields, **overrides})
 
 
 def _separable_macs(width: int, filters: int) -> int:
