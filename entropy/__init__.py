@@ -2,10 +2,12 @@
 
 The models (`MixtureModel`) turn a few stored integers into a table of 16-bit frequencies by
 integer arithmetic alone; `MagnitudeContext` says which table suits a value by those before it; the
-coder (`rans_compress`, `rans_decompress`, `RansReader`) is CompressAI's rANS.
+coder is CompressAI's rANS (`rans_compress`, `rans_decompress`, `RansReader`), or one of many
+interleaved states (`interleaved_compress`, `InterleavedReader`).
 """
 
 from inrcodec.entropy._context import MAX_GAIN, NUM_LEVELS, MagnitudeContext
+from inrcodec.entropy._interleaved import InterleavedReader, interleaved_compress
 from inrcodec.entropy._mixture import MAX_ALPHABET, TABLE_BITS, MixtureModel
 from inrcodec.entropy._mixture_fit import empirical_entropy_bits, fit_mixture
 from inrcodec.entropy._rans import RansReader, rans_compress, rans_decompress
@@ -15,11 +17,13 @@ __all__ = [
     "MAX_GAIN",
     "NUM_LEVELS",
     "TABLE_BITS",
+    "InterleavedReader",
     "MagnitudeContext",
     "MixtureModel",
     "RansReader",
     "empirical_entropy_bits",
     "fit_mixture",
+    "interleaved_compress",
     "rans_compress",
     "rans_decompress",
 ]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib.util
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from itertools import compress
@@ -46,16 +47,9 @@ def rans_compress(
     >>> rans_compress(np.array([0, 1, -2]), np.zeros(3, int), [model]).hex()
     '1878f5d639000000'
     """
-    if symbols.shape != table_indexes.shape or symbols.ndim != 1:
-        raise ValueError(f"shapes are {symbols.shape} and {table_indexes.shape}, must be equal 1-D")
+    check_symbols(symbols, table_indexes, models)
     if symbols.size == 0:
         return b""
-    lowest = np.array([m.lowest for m in models])[table_indexes]
-    highest = np.array([m.highest for m in models])[table_indexes]
-    outside = np.flatnonzero((symbols < lowest) | (symbols > highest))
-    if outside.size:
-        i = outside[0]
-        raise ValueError(f"symbol {symbols[i]} at {i}, must be {lowest[i]} to {highest[i]}")
     return _encode(symbols.tolist(), table_indexes.tolist(), _tables(models))
 
 
@@ -75,6 +69,26 @@ def rans_decompress(
     symbols = reader.read(table_indexes)
     reader.end()
     return symbols
+
+
+def check_symbols(
+    symbols: NDArray[np.int32],
+    table_indexes: NDArray[np.integer[Any]],
+    models: Sequence[MixtureModel],
+) -> None:
+    """Check that there is a table for each symbol, which has it.
+
+    Raises:
+        ValueError: not so.
+    """
+    if symbols.shape != table_indexes.shape or symbols.ndim != 1:
+        raise ValueError(f"shapes are {symbols.shape} and {table_indexes.shape}, must be equal 1-D")
+    lowest = np.array([m.lowest for m in models])[table_indexes]
+    highest = np.array([m.highest for m in models])[table_indexes]
+    outside = np.flatnonzero((symbols < lowest) | (symbols > highest))
+    if outside.size:
+        i = outside[0]
+        raise ValueError(f"symbol {symbols[i]} at {i}, must be {lowest[i]} to {highest[i]}")
 
 
 class RansReader:

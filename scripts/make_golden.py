@@ -26,6 +26,7 @@ from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -34,19 +35,26 @@ from PIL import Image
 import inrcodec
 from inrcodec import VideoDecoder, models
 from inrcodec._segment_codec import embedding_grid, tensor_layout
-from inrcodec.bitstream import VERSION, InrFile, TimeStamps, file_bytes, pack_audio
+from inrcodec.bitstream import VERSION, InrFile, TimeStamps, _payload, file_bytes, pack_audio
 from inrcodec.video import AudioPacket, AudioStream
 
 TAGGED = "hnervpp"  # two segments, variable frame rate, tags and audio
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 GOLDEN = TESTS / "golden"
 SIDE, NUM_FRAMES = 64, 4
-# What no network's own file has: motion, and enough embeddings to be coded in context.
-SHAPES = {
+# What no network's own file has: motion, and enough embeddings to be coded in context; states that
+# take turns.
+SHAPES: dict[str, dict[str, Any]] = {
     "hnervpp-motion": {
         "model": "hnervpp",
         "num_frames": 12,
         "model_settings": {"motion": 1, "strides": (2, 2), "head_stride": 2},
+    },
+    "hnervpp-states": {
+        "model": "hnervpp",
+        "num_frames": 12,
+        "model_settings": {"strides": (2, 2), "head_stride": 2},
+        "log_states": 3,
     },
 }
 SMALL = ("hnerv", "hnervpp", "nerv", "nervpp")  # have a size for 4 kB
@@ -83,6 +91,7 @@ def make(
     model: str,
     num_frames: int = NUM_FRAMES,
     model_settings: dict[str, Any] | None = None,
+    log_states: int = 0,
 ) -> bytes:
     """Return the file that a short fit of `model` gives; `name` is the file's."""
     clip = folder / name
@@ -90,17 +99,19 @@ def make(
     for i in range(num_frames):
         Image.fromarray(draw(i)).save(clip / f"{i}.png")
     output = folder / f"{name}.inr"
-    inrcodec.encode(
-        clip,
-        output,
-        model=model,
-        bpp=2.0 if model in SMALL else 6.0,
-        epochs=20 if model in SMALL else 60,
-        segment_frames=num_frames // 2 if name == TAGGED else num_frames,
-        model_settings=model_settings,
-        device="cpu",
-        seed=1,
-    )
+    # So few symbols would have one state.
+    with mock.patch.object(_payload, "suitable_log_states", return_value=log_states):
+        inrcodec.encode(
+            clip,
+            output,
+            model=model,
+            bpp=2.0 if model in SMALL else 6.0,
+            epochs=20 if model in SMALL else 60,
+            segment_frames=num_frames // 2 if name == TAGGED else num_frames,
+            model_settings=model_settings,
+            device="cpu",
+            seed=1,
+        )
     data = tagged(output) if name == TAGGED else output.read_bytes()
     if len(data) > MAX_BYTES:
         raise SystemExit(f"{name}: {len(data)} bytes, must be <= {MAX_BYTES}")

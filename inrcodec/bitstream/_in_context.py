@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from inrcodec.bitstream._payload import SymbolReader
 from inrcodec.bitstream._side import Levels
-from inrcodec.entropy import MAX_GAIN, MagnitudeContext, MixtureModel, RansReader
+from inrcodec.entropy import MAX_GAIN, MagnitudeContext
 from inrcodec.quantization import Grid, Prediction, best_residuals, symbols_of
 
 
@@ -52,8 +53,7 @@ class InContext:
 
 
 def read_in_context(
-    payload: bytes,
-    models: list[MixtureModel],
+    reader: SymbolReader,
     *,
     predictions: list[Prediction],
     levels: Levels,
@@ -62,8 +62,7 @@ def read_in_context(
     """Decode what `InContext.symbols` were coded to.
 
     Args:
-        payload: of rANS.
-        models: the segment's tables.
+        reader: of the payload, at its start.
         predictions: one a channel.
         levels: which tables they have.
         grid: of a channel.
@@ -73,8 +72,6 @@ def read_in_context(
     """
     num_frames, rows, columns = grid
     shape = len(predictions), rows, columns
-    cells = shape[0] * rows * columns
-    reader = RansReader(payload, models, num_symbols=num_frames * (1 + cells))
     gains = reader.read(np.full(num_frames, levels.gain_table))
     if int(np.abs(gains).max(initial=0)) > MAX_GAIN:
         raise ValueError(f"gains are {gains.min()} to {gains.max()}, must be +-{MAX_GAIN}")
@@ -86,5 +83,4 @@ def read_in_context(
         level[:] = context.levels(int(gain))
         frame[:] = reader.read(table_of_level[level].ravel()).reshape(shape)
         context.update(frame)
-    reader.end()
     return InContext(predictions, gains, residuals, found)

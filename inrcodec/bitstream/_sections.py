@@ -13,7 +13,7 @@ from typing import BinaryIO
 from inrcodec.errors import BitstreamError
 
 SIGNATURE = b"\x89INR\r\n\x1a\n"
-VERSION = 2
+VERSION = 3
 PREAMBLE_BYTES = len(SIGNATURE) + 2
 
 HEADER = b"HEAD"

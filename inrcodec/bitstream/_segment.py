@@ -15,16 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrcodec.bitstream._in_context import InContext, read_in_context
+from inrcodec.bitstream._payload import open_payload, pack_payload
 from inrcodec.bitstream._sections import VERSION
 from inrcodec.bitstream._side import Levels, Side
 from inrcodec.bitstream._tables import choose_tables
 from inrcodec.bitstream._varint import ByteReader, uvarint
-from inrcodec.entropy import (
-    MixtureModel,
-    empirical_entropy_bits,
-    rans_compress,
-    rans_decompress,
-)
+from inrcodec.entropy import MixtureModel, empirical_entropy_bits
 from inrcodec.errors import BitstreamError
 from inrcodec.quantization import (
     MAX_SYMBOL,
@@ -35,10 +31,6 @@ from inrcodec.quantization import (
     symbols_of,
 )
 
-MAX_SYMBOLS = 1 << 28
-# A payload of b bytes may stand for so many symbols: no hostile file makes much out of little.
-_FREE_SYMBOLS = 1 << 20
-_SYMBOLS_PER_BYTE = 16
 # Of a group that may take fewer bytes tensor by tensor, as values do that are far from zero, such
 # as Boost's (benchmarks/results/context.json); with more, packing both ways takes too long.
 _FEW_SYMBOLS = 1 << 16
@@ -200,7 +192,7 @@ def pack_in_context(quantized: QuantizedTensors, groups: Sequence[int], grid: Gr
     indexes = levels.table_of_level()[coded.levels].ravel()
     indexes = np.concatenate([np.full(grid[0], gain_table), indexes])
     payloads = _payloads(weights, table_of, groups[:1], models)
-    return _joined(side, [*payloads, _compressed(coded.symbols(), indexes, models)])
+    return _joined(side, [*payloads, pack_payload(coded.symbols(), indexes, models)])
 
 
 def _payloads(
@@ -212,22 +204,13 @@ def _payloads(
     """Return a payload a group of tensors, each of which has one table."""
     sizes = [tensor.size for tensor in tensors]
     return [
-        _compressed(
+        pack_payload(
             np.concatenate(tensors[first:last]),
             np.repeat(table_of[first:last], sizes[first:last]),
             models,
         )
         for first, last in _spans(groups)
     ]
-
-
-def _compressed(
-    symbols: NDArray[np.int32], indexes: NDArray[np.int64], models: list[MixtureModel]
-) -> bytes:
-    payload = rans_compress(symbols, indexes, models)
-    if symbols.size > _most_symbols(len(payload)):
-        raise ValueError(f"{symbols.size} symbols in {len(payload)} bytes are too many")
-    return payload
 
 
 def _joined(side: Side, payloads: Sequence[bytes]) -> bytes:
@@ -250,23 +233,16 @@ def _decode(
         its_sizes = sizes[first:last]
         levels = side.levels if first > 0 else None
         num_symbols = sum(its_sizes) + (0 if levels is None else num_frames)
-        if num_symbols > min(MAX_SYMBOLS, _most_symbols(len(payload))):
-            raise BitstreamError(
-                f"segment: {num_symbols} symbols cannot come from {len(payload)} bytes"
-            )
         try:
+            symbols = open_payload(payload, side.models, num_symbols=num_symbols, version=version)
             if levels is not None and grid is not None:
                 in_context = read_in_context(
-                    payload,
-                    side.models,
-                    predictions=side.predictions,
-                    levels=levels,
-                    grid=grid,
+                    symbols, predictions=side.predictions, levels=levels, grid=grid
                 )
             else:
-                tables = np.repeat(side.table_of[first:last], its_sizes)
-                flat = rans_decompress(payload, tables, side.models)
+                flat = symbols.read(np.repeat(side.table_of[first:last], its_sizes))
                 tensors += np.split(flat, np.cumsum(its_sizes)[:-1])
+            symbols.end()
         except ValueError as exc:
             raise BitstreamError(f"segment: {exc}") from exc
     return _Coded(side, payloads, tensors, in_context)
@@ -286,7 +262,3 @@ def _checked(channels: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int32]]:
 def _spans(groups: Sequence[int]) -> list[tuple[int, int]]:
     ends = np.cumsum([0, *groups]).tolist()
     return list(pairwise(ends))
-
-
-def _most_symbols(payload_bytes: int) -> int:
-    return _FREE_SYMBOLS + _SYMBOLS_PER_BYTE * payload_bytes

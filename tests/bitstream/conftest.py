@@ -65,7 +65,7 @@ def join_file() -> Callable[[Sections], bytes]:
     """A file of these sections, with CRCs that are right and an index left as it is given."""
 
     def join(sections: Sections) -> bytes:
-        parts = [b"\x89INR\r\n\x1a\n\x02\x00"]
+        parts = [b"\x89INR\r\n\x1a\n\x03\x00"]
         for kind, payload in sections:
             body = kind + struct.pack("<I", len(payload)) + payload
             parts += [body, struct.pack("<I", zlib.crc32(body))]

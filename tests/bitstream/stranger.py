@@ -20,7 +20,7 @@ from typing import Any
 import msgpack
 
 SIGNATURE = bytes.fromhex("89494E520D0A1A0A")
-VERSIONS = (1, 2)
+VERSIONS = (1, 2, 3)
 OCTAVE = (
     4294967296,
     3938502376,
@@ -216,13 +216,14 @@ def read_segment(
                 tables[of_levels[min(max(level - first, 0), len(of_levels) - 1)]]
                 for level in range(48)
             ]
-            tensors += decode_in_context(coded, len(sizes), grid, tables[of_gains], by_level)
+            rans = _Rans(coded, grid[0] + sum(sizes), num_tables, version)
+            tensors += decode_in_context(rans, len(sizes), grid, tables[of_gains], by_level)
         else:
-            rans = _Rans(coded, sum(sizes))
+            rans = _Rans(coded, sum(sizes), num_tables, version)
             its = [tables[t] for t in table_of[len(tensors) : len(tensors) + len(sizes)]]
             for size, table in zip(sizes, its, strict=True):
                 tensors.append([rans.symbol(table) for _ in range(size)])
-            rans.end()
+        rans.end()
     for tensor, prediction in zip(tensors[len(groups[0]) :], predictions, strict=True):
         if prediction:
             undo_prediction(tensor, grid, prediction)
@@ -231,7 +232,7 @@ def read_segment(
 
 
 def decode_in_context(
-    payload: bytes,
+    rans: _Rans,
     num_channels: int,
     grid: tuple[int, int, int],
     of_gains: Table,
@@ -240,7 +241,6 @@ def decode_in_context(
     """Decode the residuals of all channels, frame by frame."""
     num_frames, rows, columns = grid
     cells = rows * columns
-    rans = _Rans(payload, num_frames * (1 + num_channels * cells))
     gains = [rans.symbol(of_gains) for _ in range(num_frames)]
     _rule(all(abs(gain) <= 63 for gain in gains), "gains within 63")
     channels: list[list[int]] = [[] for _ in range(num_channels)]
@@ -262,7 +262,6 @@ def decode_in_context(
                 ]
                 seen = 16 * (4 * abs(frame[cell]) + sum(abs(frame[at]) for at in inside))
                 mean[cell] += (seen - mean[cell]) >> 1 if i else seen
-    rans.end()
     return channels
 
 
@@ -294,32 +293,51 @@ def undo_prediction(tensor: list[int], grid: tuple[int, int, int], prediction: i
 class _Rans:
     """Decodes one payload, symbol by symbol."""
 
-    def __init__(self, payload: bytes, num_symbols: int) -> None:
+    def __init__(self, payload: bytes, num_symbols: int, num_tables: int, version: int) -> None:
         _rule(num_symbols <= min(1 << 28, (1 << 20) + 16 * len(payload)), "too many symbols")
-        self.is_empty = num_symbols == 0
-        if self.is_empty:
+        self.states: list[int] = []
+        self.words: list[int] = []
+        self.turn, self.lowest, self.word_bits = 0, 1 << 31, 32
+        if num_symbols == 0:
             _rule(payload == b"", "no symbols, no payload")
             return
-        _rule(len(payload) % 4 == 0 and len(payload) >= 8, "at least two whole words")
-        self.words = list(struct.unpack(f"<{len(payload) // 4}I", payload))
+        s = 0
+        if version > 2:
+            _rule(payload != b"", "the first byte is s")
+            s, payload = payload[0], payload[1:]
+        num_states, state_bytes = 1 << s, 8
+        if s:
+            _rule(
+                s <= 15 and num_symbols <= 1 << (13 + s), "s is 1 to 15, up to 2^(13 + s) symbols"
+            )
+            _rule(num_tables <= 64, "at most 64 tables")
+            state_bytes, self.lowest, self.word_bits = 5, 1 << 24, 16
+        in_states, word_bytes = num_states * state_bytes, self.word_bits // 8
+        num_words, rest = divmod(len(payload) - in_states, word_bytes)
+        _rule(num_words >= 0 and rest == 0, "whole states, then whole words")
+        for at in range(0, in_states, state_bytes):
+            self.states.append(int.from_bytes(payload[at : at + state_bytes], "little"))
+            most = self.lowest << self.word_bits
+            _rule(self.lowest <= self.states[-1] < most, "a state is 2^24 or more, or 2^31 to 2^63")
+        words = payload[in_states:]
+        self.words += struct.unpack(f"<{num_words}{'H' if s else 'I'}", words)
         self.words.reverse()
-        self.x = self.words.pop() | self.words.pop() << 32
-        _rule(1 << 31 <= self.x < 1 << 63, "the state is 2^31 to under 2^63")
 
     def symbol(self, table: Table) -> int:
-        c = self.x & 0xFFFF
+        x = self.states[self.turn]
+        c = x & 0xFFFF
         k = bisect_right(table.starts, c) - 1
-        self.x = table.frequencies[k] * (self.x >> 16) + c - table.starts[k]
-        if self.x < 1 << 31:
+        x = table.frequencies[k] * (x >> 16) + c - table.starts[k]
+        if x < self.lowest:
             _rule(bool(self.words), "payload is too short")
-            self.x = self.x << 32 | self.words.pop()
+            x = x << self.word_bits | self.words.pop()
+        self.states[self.turn] = x
+        self.turn = (self.turn + 1) % len(self.states)
         return table.lowest + k
 
     def end(self) -> None:
-        _rule(
-            self.is_empty or (self.x == 1 << 31 and not self.words),
-            "after the last symbol x is 2^31 and no word is left",
-        )
+        ended = all(x == self.lowest for x in self.states) and not self.words
+        _rule(ended, "after the last symbol states are the lowest, and no word is left")
 
 
 def frequencies(

@@ -181,13 +181,18 @@ def cases(
     found["widest-tables"] = one_segment(2, _widest_tables(sizes, groups))
     # As many frames as make the symbols that 60 kB may just stand for.
     a_frame = sum(sizes[groups[0] :]) // 2
-    num_frames = ((1 << 20) + 256 * 60_000) // a_frame
-    found["symbols-many"] = one_segment(num_frames, _many_symbols(one_table, sizes, groups[0]))
+    num_frames = ((1 << 20) + 16 * 60_000) // a_frame
+    for log_states in (0, 8, 15):
+        payload = _many_symbols(one_table, sizes, groups[0], log_states)
+        found[f"symbols-many-{log_states}"] = one_segment(num_frames, payload)
     # As many frames, and tables as wide, as the format has in context; and more.
     for frames, width in ((4096, 2048), (4096, 2049), (1 << 20, 2), (2, 4096)):
         for noise in (b"\1", b"\xff"):
             name = f"context-{frames}x{width}-{noise.hex()}"
             found[name] = one_segment(frames, _in_context(width, sizes, groups[0], noise))
+    for log_states in (1, 5, 15):
+        payload = _in_context(2048, sizes, groups[0], b"\1", log_states)
+        found[f"context-states-{log_states}"] = one_segment(4096, payload)
     return found
 
 
@@ -228,20 +233,24 @@ def _widest_tables(sizes: list[int], groups: list[int]) -> bytes:
     return side + b"\x08" * len(groups) + b"\1" * 8 * len(groups)
 
 
-def _many_symbols(one_table: bytes, sizes: list[int], num_parameters: int) -> bytes:
+def _many_symbols(
+    one_table: bytes, sizes: list[int], num_parameters: int, log_states: int
+) -> bytes:
     """Parameters that are all zero, and 60 kB of embeddings that nearly nothing is stored of."""
     table = MixtureModel(0, 0, 0, center=0, lowest=0, highest=1)
     count = sum(sizes[:num_parameters])
-    zeros = rans_compress(np.zeros(count, np.int32), np.zeros(count, np.int32), [table])
+    zeros = b"\0" + rans_compress(np.zeros(count, np.int32), np.zeros(count, np.int32), [table])
     assert len(zeros) < 128
-    return one_table + bytes([len(zeros)]) + b"\xe0\xd4\x03" + zeros + b"\1" * 60_000
+    return one_table + bytes([len(zeros)]) + _zeros_and_noise(zeros, log_states, b"\1")
 
 
-def _in_context(width: int, sizes: list[int], num_parameters: int, noise: bytes) -> bytes:
+def _in_context(
+    width: int, sizes: list[int], num_parameters: int, noise: bytes, log_states: int = 0
+) -> bytes:
     """Parameters that are all zero, and 60 kB of embeddings with one wide table in context."""
     zero = MixtureModel(0, 0, 0, center=0, lowest=0, highest=1)
     count = sum(sizes[:num_parameters])
-    zeros = rans_compress(np.zeros(count, np.int32), np.zeros(count, np.int32), [zero])
+    zeros = b"\0" + rans_compress(np.zeros(count, np.int32), np.zeros(count, np.int32), [zero])
     below, above = width // 2, (width - 1) // 2
     wide = bytes([0, 0, 0, 0]) + b"".join(bytes([128 | n & 127, n >> 7]) for n in (below, above))
     if width < 256:
@@ -249,7 +258,12 @@ def _in_context(width: int, sizes: list[int], num_parameters: int, noise: bytes)
     side = struct.pack("<f", 1) + b"\x00\x02" + bytes([0, 0, 0, 0, 0, 1]) + wide
     side += b"\x80\x00" * num_parameters + b"\x80\x01" * (len(sizes) - num_parameters)
     side += b"\x00" + b"\x00\x01\x01"  # gains by the first table, all levels by the second
-    return side + bytes([len(zeros)]) + b"\xe0\xd4\x03" + zeros + noise * 60_000
+    return side + bytes([len(zeros)]) + _zeros_and_noise(zeros, log_states, noise)
+
+
+def _zeros_and_noise(zeros: bytes, log_states: int, noise: bytes) -> bytes:
+    """The length of the second payload, the first payload, and 60 kB of noise as the second."""
+    return b"\xe1\xd4\x03" + zeros + bytes([log_states]) + noise * 60_000
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,10 @@ SIZES, GROUPS = [5, 3, 4], [2, 1]
 TABLE = bytes([16, 40, 128]) + b"\x00\x02\x02"  # -2 to 2 about 0
 OTHER = bytes([8, 16, 255]) + b"\x06\x03\x03"  # 0 to 6 about 3
 MODELS = [MixtureModel(16, 40, 128, 0, -2, 2), MixtureModel(8, 16, 255, 3, 0, 6)]
+ONE_STATE = b"\0"
 FIRST = rans_compress(np.array([0, 1, -1, 0, 2, 3, 3, 6]), np.repeat([0, 1], [5, 3]), MODELS)
-SECOND = rans_compress(np.array([0, 0, -2, 1]), np.zeros(4, int), MODELS)
+FIRST = ONE_STATE + FIRST
+SECOND = ONE_STATE + rans_compress(np.array([0, 0, -2, 1]), np.zeros(4, int), MODELS)
 
 
 def segment(**changes: bytes) -> bytes:
@@ -173,13 +175,13 @@ def test_version_1_has_no_context() -> None:
 
 def segment_in_context(**changes: bytes) -> bytes:
     """A hand-made one: three weights; of two frames of 1 x 2 cells one channel, in context."""
-    weights = rans_compress(np.array([0, 1, -1]), np.zeros(3, int), MODELS[:1])
+    weights = ONE_STATE + rans_compress(np.array([0, 1, -1]), np.zeros(3, int), MODELS[:1])
     # Gains 0 and 6; residuals 1 -1, with the first level's table, then 2 3 with the second's: after
     # the first frame m is 128, e is 137, which has the level 14, and the gain makes it 20.
     symbols, tables = np.array([0, 6, 1, -1, 2, 3]), np.array([0, 1, 0, 0, 1, 1])
     models = [MixtureModel(16, 40, 128, 0, -2, 2), MixtureModel(8, 16, 255, 3, 0, 6)]
     tables[0] = 1
-    payload = rans_compress(symbols, tables, models)
+    payload = ONE_STATE + rans_compress(symbols, tables, models)
     parts = {
         "step": struct.pack("<f", 0.5),
         "num_tables": b"\x00\x02",
@@ -211,7 +213,10 @@ def test_a_segment_in_context_made_by_hand() -> None:
         ({"levels": b"\x00\x13\x01\x00"}, "a table is used by no tensor"),
         ({"levels": b"\x01\x13\x00"}, "0 levels from 19 on"),
         ({"levels": b"\x01\x2f\x02\x00\x01"}, "2 levels from 47 on, must be 1 or more, up to 48"),
-        ({"levels": b"\x01\x12\x02\x00\x01", "payloads": b"\1" * 16}, "payload is not the code"),
+        (
+            {"levels": b"\x01\x12\x02\x00\x01", "payloads": (ONE_STATE + b"\1" * 8) * 2},
+            "payload is not the code",
+        ),
     ],
 )
 def test_refusal_in_context(changes: dict[str, bytes], words: str) -> None:
@@ -222,7 +227,7 @@ def test_refusal_in_context(changes: dict[str, bytes], words: str) -> None:
 def test_gains_out_of_range_are_refused() -> None:
     model = MixtureModel(8, 16, 255, 64, 60, 65)
     payloads = [
-        rans_compress(np.full(n, 64), np.zeros(n, int), [model])
+        ONE_STATE + rans_compress(np.full(n, 64), np.zeros(n, int), [model])
         for n in (3, 2)  # one weight more than gains and residuals
     ]
     table = bytes([8, 16, 255]) + b"\x80\x01\x04\x01"
@@ -234,7 +239,9 @@ def test_gains_out_of_range_are_refused() -> None:
 
 def test_differences_that_add_up_too_far_are_refused() -> None:
     model = MixtureModel(8, 16, 255, 2000, 1999, 2001)
-    payloads = [rans_compress(np.full(n, 2000), np.zeros(n, int), [model]) for n in (3, 4)]
+    payloads = [
+        ONE_STATE + rans_compress(np.full(n, 2000), np.zeros(n, int), [model]) for n in (3, 4)
+    ]
     side = struct.pack("<f", 1.0) + b"\x01" + bytes([8, 16, 255]) + b"\xa0\x1f\x01\x01"
     side += b"\x80\x00\x80\x01" + bytes(map(len, payloads))
     with pytest.raises(BitstreamError, match=r"differences add up to 4000, must be \+-2048"):
@@ -313,16 +320,16 @@ def test_step(step: float) -> None:
         ({"lengths": bytes([len(FIRST) - 1, len(SECOND) + 1])}, "must be a multiple of 4"),
         ({"lengths": bytes([0, len(FIRST) + len(SECOND)])}, "payload has 0 bytes"),
         ({"rest": b"\0"}, "has 1 bytes too many"),
-        ({"rest": SECOND}, "has 8 bytes too many"),
-        ({"payloads": FIRST}, "wants 8 more bytes and has 0"),
-        ({"payloads": FIRST[::-1] + SECOND}, "payload is not the code of 8 symbols"),
-        ({"payloads": FIRST + b"\0" * 8}, "payload is not the code of 4 symbols"),
+        ({"rest": SECOND}, "has 9 bytes too many"),
+        ({"payloads": FIRST}, "wants 9 more bytes and has 0"),
+        ({"payloads": ONE_STATE + FIRST[:0:-1] + SECOND}, "payload is not the code of 8 symbols"),
+        ({"payloads": FIRST + b"\0" * 9}, "payload is not the code of 4 symbols"),
         (
             {"lengths": bytes([len(FIRST), len(SECOND) + 4]), "payloads": FIRST + SECOND + b"1234"},
             "payload is not the code of 4 symbols",
         ),
         (
-            {"lengths": bytes([len(FIRST), 28]), "payloads": FIRST + SECOND + b"\0" * 20},
+            {"lengths": bytes([len(FIRST), 29]), "payloads": FIRST + SECOND + b"\0" * 20},
             "payload has 28 bytes, must be a multiple of 4 from 8 to 24",
         ),
     ],

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from inrcodec.bitstream import (
+    VERSION,
     Header,
     InrFile,
     SegmentInfo,
     TimeStamps,
+    _payload,
     file_bytes,
     pack_audio,
     pack_segment,
@@ -68,8 +70,11 @@ def _header(**changes: object) -> Header:
     return Header(**{**fields, **changes})  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="module")
-def synthetic(audio_stream: AudioStream) -> bytes:
+@pytest.fixture(params=[0, 1, 4])
+def synthetic(
+    audio_stream: AudioStream, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> bytes:
+    monkeypatch.setattr(_payload, "suitable_log_states", lambda *_: request.param)
     segments = [pack_segment(_symbols(0), [3, 1], grid=GRID), _in_context(1)]
     return file_bytes(_header(), segments, [pack_audio(audio_stream)])
 
@@ -149,8 +154,12 @@ def test_every_table_is_the_same(stranger: ModuleType) -> None:
         assert stranger.frequencies(*six) == MixtureModel(*six).frequencies(), six
 
 
+@pytest.mark.parametrize("log_states", [0, 2])
 @pytest.mark.parametrize("is_in_context", [False, True])
-def test_both_judge_damaged_segments_alike(is_in_context: bool, stranger: ModuleType) -> None:
+def test_both_judge_damaged_segments_alike(
+    is_in_context: bool, log_states: int, stranger: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_payload, "suitable_log_states", lambda *_: log_states)
     good = _in_context(1) if is_in_context else pack_segment(_symbols(1), [3, 1])
     grid = GRID if is_in_context else None
     rng = random.Random(11)
@@ -163,10 +172,10 @@ def test_both_judge_damaged_segments_alike(is_in_context: bool, stranger: Module
             ours = unpack_segment(bytes(data), [40, 7, 300, 64], [3, 1], grid=grid)
         except BitstreamError:
             with pytest.raises(ValueError, match=r"\w"):
-                stranger.read_segment(bytes(data), SIZES, grid or (1, 1, 64), 2)
+                stranger.read_segment(bytes(data), SIZES, grid or (1, 1, 64), VERSION)
         else:
             accepted += 1
-            theirs = stranger.read_segment(bytes(data), SIZES, grid or (1, 1, 64), 2)
+            theirs = stranger.read_segment(bytes(data), SIZES, grid or (1, 1, 64), VERSION)
             _assert_same_segment(ours, theirs)
     assert 0 < accepted < 500
 

@@ -17,7 +17,8 @@ from PIL import Image
 
 from inrcodec import VideoDecoder, models
 from inrcodec._segment_codec import read_segment
-from inrcodec.bitstream import VERSION, InrFile
+from inrcodec.bitstream import VERSION, InrFile, _payload
+from inrcodec.entropy import InterleavedReader
 
 HERE = Path(__file__).parent
 RECORDS: dict[str, dict[str, Any]] = {
@@ -130,3 +131,16 @@ def test_some_files_are_coded_in_context() -> None:
                 in_context.add(name)
     assert {"v2-hnerv.inr", "v2-hnervpp-motion.inr"} <= in_context
     assert not any(name.startswith("v1-") for name in in_context)
+
+
+def test_one_file_has_interleaved_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    path, opened = HERE / "v3-hnervpp-states.inr", []
+
+    def spy(*args: Any, **kwargs: Any) -> InterleavedReader:
+        opened.append(kwargs["num_states"])
+        return InterleavedReader(*args, **kwargs)
+
+    monkeypatch.setattr(_payload, "InterleavedReader", spy)
+    with VideoDecoder(path, device="cpu") as video, InrFile(path) as file:
+        read_segment(video.segment_config(0), file.segment(0), version=file.version)
+    assert opened == [8, 8]
