@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from inrcodec._decode import decode
     from inrcodec._decoder import Frame, FrameBatch, VideoDecoder, VideoDecoderMetadata
     from inrcodec._encode import encode
+    from inrcodec._ladder import encode_ladder
     from inrcodec._report import EncodeReport
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "VideoDecoderMetadata",
     "decode",
     "encode",
+    "encode_ladder",
 ]
 
 __version__ = version("inrcodec")
@@ -40,6 +42,7 @@ _HOME = {
     "VideoDecoderMetadata": "_decoder",
     "decode": "_decode",
     "encode": "_encode",
+    "encode_ladder": "_ladder",
 }
 
 

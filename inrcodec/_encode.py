@@ -8,39 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
 from pathlib import Path
 
-import torch
-
-from inrcodec._decoder import VideoDecoder
-from inrcodec._motion import find_motion
+from inrcodec._job import EncodeOptions, Encoding, check_positive
 from inrcodec._presets import BITS_PER_PARAMETER, SEGMENT_FRAMES
-from inrcodec._presets import preset as preset_named
-from inrcodec._progress import ProgressBars
 from inrcodec._quality_search import MAX_ROUNDS, search_quality
 from inrcodec._report import EncodeReport
-from inrcodec._rounds import SCORED_AT_ONCE, EncodedVideo, EncodeJob, encode_round
-from inrcodec._segment_encode import split_segments
-from inrcodec._session import Session
-from inrcodec._source import Source, SourceOptions, read_source
-from inrcodec.bitstream import pack_audio, section_bytes, write_atomically
-from inrcodec.errors import RateError, VideoError
-from inrcodec.fitting import (
-    ClipMotion,
-    FitConfig,
-    FitProgress,
-    check_fresh,
-    recipe_config,
-    recipe_epochs,
-    resolve_device,
-    resolve_precision,
-)
-from inrcodec.metrics import mean_ms_ssim, psnr_db
-from inrcodec.models import count_parameters, entry, macs_per_frame
+from inrcodec._rounds import EncodedVideo, encode_round
+from inrcodec.fitting import FitProgress
 from inrcodec.video import RawVideoFormat
-
-_MOTIONS = "motions"  # under which a checkpoint has them
 
 
 def encode(
@@ -122,269 +98,69 @@ def encode(
     """
     started = time.perf_counter()
     wishes = {"bpp": bpp, "size_bytes": size_bytes, "psnr": psnr}
-    _check_wishes(
-        wishes,
-        epochs=epochs,
-        time_seconds=time_seconds,
-        segment_frames=segment_frames,
-        bits_per_parameter=bits_per_parameter,
-    )
-    chosen = preset_named(preset)
-    model = model or chosen.model
-    entry(model)
-    if fresh:
-        check_fresh(model)
-    if epochs is None and time_seconds is None:
-        epochs = (recipe_epochs(recipe, model) if recipe else None) or chosen.epochs
-    recipe = recipe or chosen.recipe
-    fit_settings, model_settings = dict(fit_settings or {}), dict(model_settings or {})
-    fit_config = _fit_config(
-        recipe,
-        model,
-        fit_settings,
-        epochs=epochs,
-        seconds=time_seconds,
-        precision=precision,
-        seed=seed,
-    )
-    torch_device = resolve_device(device)
-    output = Path(output)
-    if not output.parent.is_dir():
-        raise VideoError(f"{output}: folder {output.parent} does not exist")
-
-    bars = ProgressBars(enabled=progress, on_fit=on_progress)
-    options = SourceOptions(frames=frames, resize=resize, crop=crop, raw=raw, audio=audio)
-    clip = read_source(
-        source, options, progress=lambda items, total: bars.wrap(items, total, "read")
-    )
-    seconds = {"read": time.perf_counter() - started}
-    packed_audio = [pack_audio(stream) for stream in clip.audio]
-    job = EncodeJob(
-        clip,
-        packed_audio,
-        model,
-        fit_config,
-        torch_device,
-        segment_frames,
-        fresh,
-        model_settings,
-        bits_per_parameter,
-        chosen.kmac_bound(model, height=clip.frames.shape[2], width=clip.frames.shape[3]),
-    )
-    # What the file depends on; the time does not belong here, since its files do not repeat.
-    fingerprint = {
-        **wishes,
-        "epochs": epochs,
-        "timed": time_seconds is not None,
-        "preset": preset,
-        "model": model,
-        "recipe": recipe,
-        "fit_settings": fit_settings,
-        "model_settings": model_settings,
-        "bits_per_parameter": bits_per_parameter,
-        "fresh": fresh,
-        "segment_frames": segment_frames,
-        "device": torch_device.type,
-        "precision": precision,
-        "seed": seed,
-    }
-    session = Session(output, fingerprint, clip.frames, resume=resume, started=started)
-    num_bytes = _wished_bytes(job, chosen.bpp if bpp is None else bpp, size_bytes)
-    started_motion = session.seconds()
-    job = replace(job, motions=_find_motions(job, session, bars))
-    motion_seconds = session.seconds() - started_motion
-    if psnr is None:
-        encoded = encode_round(
-            job, num_bytes, name="0", seconds=time_seconds, session=session, bars=bars
-        )
-    else:
-        encoded = _search(job, psnr, num_bytes, time_seconds, session, bars)
-    write_atomically(output, encoded.to_bytes())
-    seconds["fit"] = motion_seconds + sum(fit.seconds for fit in encoded.fits)
-    seconds["code"] = session.seconds() - sum(seconds.values())
-
-    with VideoDecoder(output, device=str(torch_device)) as decoder:
-        quality = _score(decoder, clip)
-    session.remove()
-    seconds["verify"] = session.seconds() - sum(seconds.values())
-    seconds["total"] = session.seconds()
-    return _report(
-        job,
-        encoded,
-        quality,
-        seconds,
-        path=str(output),
-        preset=preset,
-        recipe=recipe,
-        fit_settings=fit_settings,
-    )
-
-
-def _find_motions(
-    job: EncodeJob, session: Session, bars: ProgressBars
-) -> tuple[ClipMotion | None, ...]:
-    """Return the motion of every segment, where its network is to follow it; found once."""
-    kept = session.finished.get(_MOTIONS)
-    if kept is not None:
-        return tuple(None if m is None else ClipMotion(**m) for m in kept["segments"])
-    motions = tuple(
-        find_motion(
-            job.source.frames[a:b],
-            model=job.model,
-            settings=job.model_settings,
-            max_kmac_per_pixel=job.max_kmac_per_pixel,
-            progress=lambda pairs: bars.wrap(pairs, len(pairs), "motion"),
-        )
-        for a, b in split_segments(len(job.source.frames), job.segment_frames)
-    )
-    if any(motions):
-        session.remember(_MOTIONS, {"segments": [None if m is None else vars(m) for m in motions]})
-    return motions
-
-
-def _report(
-    job: EncodeJob,
-    encoded: EncodedVideo,
-    quality: tuple[float, float | None],
-    seconds: dict[str, float],
-    *,
-    path: str,
-    preset: str,
-    recipe: str,
-    fit_settings: dict[str, object],
-) -> EncodeReport:
-    num_frames, _, height, width = job.source.frames.shape
-    pixels = num_frames * height * width
-    num_parameters = sum(count_parameters(config).total for config in encoded.configs)
-    macs = sum(macs_per_frame(config) * config.num_frames for config in encoded.configs)
-    video_bits = 8 * encoded.video_bytes
-    return EncodeReport(
-        path=path,
-        num_bytes=encoded.video_bytes + encoded.audio_bytes,
-        audio_bytes=encoded.audio_bytes,
-        bpp=video_bits / pixels,
-        psnr_db=quality[0],
-        ms_ssim=quality[1],
-        num_frames=num_frames,
-        width=width,
-        height=height,
-        num_segments=len(encoded.segments),
-        model=job.model,
-        num_parameters=num_parameters,
-        bits_per_parameter=video_bits / num_parameters,
-        kmac_per_pixel=macs / pixels / 1000,
-        steps=sum(fit.steps for fit in encoded.fits),
-        stopped=encoded.stopped,
-        seconds=seconds,
-        preset=preset,
-        recipe=recipe,
-        fit_settings=fit_settings,
-        model_settings=job.model_settings,
-        fresh=job.fresh,
-        seed=job.fit.seed,
-        device=_device_name(job.device),
-        precision=str(resolve_precision(job.fit.precision, job.device)).removeprefix("torch."),
-    )
-
-
-def _fit_config(
-    recipe: str, model: str, settings: dict[str, object], **budget_and_seed: object
-) -> FitConfig:
-    """Return the recipe's configuration with these settings, which leave the other alone."""
-    admitted = {field.name for field in fields(FitConfig)} - set(budget_and_seed)
-    for name in settings:
-        if name not in admitted:
-            raise ValueError(
-                f"fit setting is {name!r}, must be one of {', '.join(sorted(admitted))}"
-            )
-    return recipe_config(recipe, model, **settings, **budget_and_seed)
-
-
-def _check_wishes(
-    wishes: dict[str, float | None],
-    *,
-    epochs: int | None,
-    time_seconds: float | None,
-    segment_frames: int,
-    bits_per_parameter: float,
-) -> None:
     given = [name for name, value in wishes.items() if value is not None]
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)} are given, at most one of them may be")
-    if epochs is not None and time_seconds is not None:
-        raise ValueError("epochs and time_seconds are given, at most one of them may be")
-    numbers = {
-        **wishes,
-        "epochs": epochs,
-        "time_seconds": time_seconds,
-        "segment_frames": segment_frames,
-        "bits_per_parameter": bits_per_parameter,
-    }
-    for name, value in numbers.items():
-        if value is not None and not value > 0:
-            raise ValueError(f"{name} is {value}, must be > 0")
-
-
-def _wished_bytes(job: EncodeJob, bpp: float, size_bytes: int | None) -> int:
-    """Return what the file may take, audio excluded."""
-    num_frames, _, height, width = job.source.frames.shape
-    if size_bytes is None:
-        return int(bpp * num_frames * height * width / 8)
-    audio_bytes = sum(section_bytes(len(payload)) for payload in job.audio)
-    if audio_bytes >= size_bytes:
-        raise RateError(
-            f"audio alone takes {audio_bytes} of {size_bytes} bytes; "
-            "wish a larger size, or leave the audio out (--no-audio)"
+    for name, value in wishes.items():
+        check_positive(name, value)
+    options = EncodeOptions(
+        preset=preset,
+        epochs=epochs,
+        time_seconds=time_seconds,
+        model=model,
+        recipe=recipe,
+        fit_settings=fit_settings,
+        model_settings=model_settings,
+        bits_per_parameter=bits_per_parameter,
+        fresh=fresh,
+        frames=frames,
+        resize=resize,
+        crop=crop,
+        raw=raw,
+        audio=audio,
+        segment_frames=segment_frames,
+        device=device,
+        precision=precision,
+        seed=seed,
+        resume=resume,
+        progress=progress,
+        on_progress=on_progress,
+    )
+    encoding = Encoding(source, Path(output), options, wishes=wishes, started=started)
+    num_bytes = encoding.bytes_of_bpp(encoding.bpp if bpp is None else bpp)
+    if size_bytes is not None:
+        num_bytes = encoding.bytes_of_size(size_bytes)
+    encoding.find_motions()
+    if psnr is None:
+        encoded = encode_round(
+            encoding.job,
+            num_bytes,
+            name="0",
+            seconds=time_seconds,
+            session=encoding.session,
+            bars=encoding.bars,
         )
-    return size_bytes - audio_bytes
+    else:
+        encoded = _search(encoding, psnr, num_bytes)
+    report = encoding.write(encoded, Path(output))
+    encoding.session.remove()
+    return report
 
 
-def _search(
-    job: EncodeJob,
-    goal_db: float,
-    num_bytes: int,
-    seconds: float | None,
-    session: Session,
-    bars: ProgressBars,
-) -> EncodedVideo:
+def _search(encoding: Encoding, goal_db: float, num_bytes: int) -> EncodedVideo:
+    seconds = encoding.options.time_seconds
+
     def encode_at(round_index: int, size: int) -> EncodedVideo:
         share = None if seconds is None else seconds * (round_index + 1) / MAX_ROUNDS
         return encode_round(
-            job,
+            encoding.job,
             size,
             name=str(round_index),
             seconds=share,
             num_rounds=1 if seconds is None else MAX_ROUNDS,
             goal_db=goal_db,
-            session=session,
-            bars=bars,
+            session=encoding.session,
+            bars=encoding.bars,
         )
 
-    def measure(encoded: EncodedVideo) -> float:
-        with VideoDecoder(encoded.to_bytes(), device=str(job.device)) as decoder:
-            return _score(decoder, job.source, with_ms_ssim=False)[0]
-
-    return search_quality(goal_db, num_bytes, encode=encode_at, psnr_db=measure)
-
-
-def _score(
-    decoder: VideoDecoder, clip: Source, *, with_ms_ssim: bool = True
-) -> tuple[float, float | None]:
-    """Return PSNR and MS-SSIM of what decodes, averaged over frames."""
-    psnrs: list[torch.Tensor] = []
-    similarities: list[float] = []  # times the frames that they are of
-    for start in range(0, len(decoder), SCORED_AT_ONCE):
-        span = slice(start, start + SCORED_AT_ONCE)
-        decoded = decoder[span].cpu()
-        psnrs.append(psnr_db(decoded, clip.frames[span]))
-        similarity = mean_ms_ssim(decoded, clip.frames[span]) if with_ms_ssim else None
-        if similarity is not None:
-            similarities.append(similarity * len(decoded))
-    overall = sum(similarities) / len(decoder) if similarities else None
-    return float(torch.cat(psnrs).mean()), overall
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"cpu, {torch.get_num_threads()} threads"
+    return search_quality(goal_db, num_bytes, encode=encode_at, psnr_db=encoding.psnr_db)

@@ -6,41 +6,35 @@ rates without fitting again. Interrupted rounds go on from the session's checkpo
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import time
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from inrcodec._motion import PLACE_KMAC_PER_PIXEL, motion_settings
-from inrcodec._presets import BITS_PER_PARAMETER
 from inrcodec._progress import ProgressBars
 from inrcodec._segment_codec import SegmentDecoder
 from inrcodec._segment_encode import (
     SegmentJob,
     code_segment,
     fit_segment,
-    size_network,
     split_segments,
 )
 from inrcodec._session import Session
-from inrcodec._source import Source
+from inrcodec._sizing import EncodeJob, configure
 from inrcodec.bitstream import Header, SegmentInfo, file_bytes, section_bytes
-from inrcodec.errors import Interrupted, ModelError, RateError
+from inrcodec.errors import Interrupted
 from inrcodec.fitting import (
-    ClipMotion,
     FitConfig,
     FitResult,
-    choose_encoding,
     hold_interrupts,
 )
 from inrcodec.metrics import mean_ms_ssim
-from inrcodec.models import NetworkConfig, build, count_parameters, macs_per_frame
+from inrcodec.models import NetworkConfig, build, count_parameters
 
 _log = logging.getLogger(__name__)
 
@@ -49,32 +43,8 @@ _HEADER_BYTES = 250  # before it is known
 _CODE_SECONDS_A_PARAMETER = 5e-6
 _CODE_SECONDS = 1.5
 _RESERVE_FACTOR = 1.4
-# A fit that visits every frame less often takes a shape whose steps cost less; how often it will is
-# guessed from multiply-accumulates of the decoder a second of fit, of a CPU's core or of a GPU, and
-# from what a visit takes besides.
-_FEWEST_VISITS = 25
-_MACS_A_CORE_SECOND, _MACS_A_GPU_SECOND = 1.15e10, 1e12
-_SECONDS_A_VISIT = 0.003
-_PLACE_MACS = 1000  # that reading a pixel from a canvas, and back, takes as long as
 SCORED_AT_ONCE = 2
 """Frames: more of them leave the caches, and take longer each."""
-
-
-@dataclass(frozen=True)
-class EncodeJob:
-    """A clip and how to fit it."""
-
-    source: Source
-    audio: list[bytes]  # payloads of the audio sections
-    model: str
-    fit: FitConfig  # with a budget of epochs; of seconds, the whole encode's
-    device: torch.device
-    segment_frames: int
-    fresh: bool  # whether to choose the positional encoding by the frames
-    model_settings: dict[str, object] = field(default_factory=dict)
-    bits_per_parameter: float = BITS_PER_PARAMETER
-    max_kmac_per_pixel: float | None = None
-    motions: tuple[ClipMotion | None, ...] = (None,)  # of the segments, where they are followed
 
 
 @dataclass(frozen=True)
@@ -155,148 +125,151 @@ def encode_round(
         Interrupted: Ctrl-C; the session's checkpoint is on the disk.
         RateError: so few bytes hold no network.
     """
-    spans = list(split_segments(len(job.source.frames), job.segment_frames))
-    share = (num_bytes - _HEADER_BYTES) / len(job.source.frames)
-    configs = [
-        _configure(
-            job,
-            int(share * (b - a)),
-            frames=job.source.frames[a:b],
-            motion=motion,
-            num_rounds=num_rounds,
-        )
-        for (a, b), motion in zip(spans, job.motions, strict=True)
-    ]
-    header = _header(job, configs)
-    left = num_bytes - _fixed_bytes(header)
-    reserve = 0.0 if seconds is None else _reserve_seconds(job, configs)
+    plan = Plan.of(job, num_bytes, num_rounds=num_rounds)
+    reserve = 0.0 if seconds is None else plan.reserve_seconds()
     fits = []
-    for i, ((a, b), config, motion) in enumerate(zip(spans, configs, job.motions, strict=True)):
-        frames_left = len(job.source.frames) - a
-        budget = job.fit
-        if seconds is not None:
-            allowed = (seconds - session.seconds() - reserve) * (b - a) / frames_left
-            budget = replace(job.fit, epochs=None, seconds=max(allowed, 0.1))
-        share_bytes = left * (b - a) // len(job.source.frames)
-        part = SegmentJob(
-            job.model,
-            share_bytes,
+    for i in range(len(plan.spans)):
+        left = None if seconds is None else seconds - session.seconds() - reserve
+        part = plan.part(i, num_bytes, budget=plan.budget(i, left), goal_db=goal_db)
+        fits.append(plan.fit(i, part, key=f"{name}.{i}", session=session, bars=bars))
+    return plan.coded(fits, num_bytes)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A clip cut into segments, with a network for each."""
+
+    job: EncodeJob
+    spans: list[tuple[int, int]]  # half-open ranges of frames
+    configs: list[NetworkConfig]
+    header: Header
+
+    @classmethod
+    def of(cls, job: EncodeJob, num_bytes: int, *, num_rounds: int = 1) -> Plan:
+        """Choose networks that the clip takes `num_bytes` with, audio excluded.
+
+        Raises:
+            RateError: so few bytes hold no network.
+        """
+        spans = list(split_segments(len(job.source.frames), job.segment_frames))
+        share = (num_bytes - _HEADER_BYTES) / len(job.source.frames)
+        configs = [
+            configure(
+                job,
+                int(share * (b - a)),
+                frames=job.source.frames[a:b],
+                motion=motion,
+                num_rounds=num_rounds,
+            )
+            for (a, b), motion in zip(spans, job.motions, strict=True)
+        ]
+        return cls(job, spans, configs, _header(job, configs))
+
+    def reserve_seconds(self) -> float:
+        """Seconds that coding and verifying a file will take."""
+        return _reserve_seconds(self.job, self.configs)
+
+    def budget(self, i: int, seconds: float | None) -> FitConfig:
+        """Return how segment i is fitted, with its share of the seconds left, if they are bound."""
+        if seconds is None:
+            return self.job.fit
+        first, end = self.spans[i]
+        share = (end - first) / (len(self.job.source.frames) - first)
+        return replace(self.job.fit, epochs=None, seconds=max(seconds * share, 0.1))
+
+    def part(
+        self, i: int, num_bytes: int, *, budget: FitConfig, goal_db: float | None = None
+    ) -> SegmentJob:
+        """Return segment i of a clip of `num_bytes`."""
+        first, end = self.spans[i]
+        left = num_bytes - _fixed_bytes(self.header)
+        motion = self.job.motions[i]
+        return SegmentJob(
+            self.job.model,
+            left * (end - first) // len(self.job.source.frames),
             budget,
-            job.device,
+            self.job.device,
             goal_db,
             None if motion is None else motion.pixels,
         )
-        stage = "fit" if len(spans) == 1 else f"fit {i + 1}/{len(spans)}"
-        key = f"{name}.{i}"
+
+    def fit(
+        self,
+        i: int,
+        part: SegmentJob,
+        *,
+        key: str,
+        session: Session,
+        bars: ProgressBars,
+        rung: str = "",
+        base_key: str | None = None,
+    ) -> FitResult:
+        """Fit segment i, or go on with what the session has of it.
+
+        Args:
+            i: which segment.
+            part: what is wished of it.
+            key: of the fit, unique in the session.
+            session: holds what an earlier, interrupted call has done.
+            bars: shows progress.
+            rung: of a ladder, for the progress bar.
+            base_key: under which the session has, or gets, the state at the quantised phase.
+
+        Raises:
+            Interrupted: Ctrl-C; the session's checkpoint is on the disk.
+        """
+        (first, end), config = self.spans[i], self.configs[i]
+        stage = "fit" if len(self.spans) == 1 else f"fit {i + 1}/{len(self.spans)}"
         _log.info(
             "frames %d to %d: %s of %d values in %d bytes, %s",
-            *(a, b - 1, job.model, count_parameters(config).total, part.num_bytes),
+            *(first, end - 1, part.model, count_parameters(config).total, part.num_bytes),
             config.to_dict(),
         )
-        fits.append(_fit(key, stage, job, config, (a, b), part, session, bars))
-    encoded = EncodedVideo(header, configs, fits, [], job.audio)
-    return encoded.recode(num_bytes)
+        frames = self.job.source.frames[first:end]
+        return _fit(key, stage + rung, frames, config, part, session, bars, base_key)
 
-
-def _configure(
-    job: EncodeJob,
-    num_bytes: int,
-    *,
-    frames: Tensor,
-    motion: ClipMotion | None = None,
-    num_rounds: int,
-) -> NetworkConfig:
-    """Choose the network of a segment, which follows its motion unless the bytes are too few."""
-    settings, bound = job.model_settings, job.max_kmac_per_pixel
-    if motion is not None:
-        left = None if bound is None else bound - PLACE_KMAC_PER_PIXEL
-        with suppress(ModelError, RateError):
-            moving = {**motion_settings(motion), **settings}
-            return _shape(job, num_bytes, moving, left, frames=frames, num_rounds=num_rounds)
-    config = _shape(job, num_bytes, settings, bound, frames=frames, num_rounds=num_rounds)
-    if job.fresh:
-        config = choose_encoding(config, frames, seed=job.fit.seed, device=job.device)
-    return config
-
-
-def _shape(
-    job: EncodeJob,
-    num_bytes: int,
-    settings: Mapping[str, object],
-    max_kmac_per_pixel: float | None,
-    *,
-    frames: Tensor,
-    num_rounds: int,
-) -> NetworkConfig:
-    """Size a network, of a quick shape where the fit will be short."""
-
-    def sized(*, quick: bool) -> NetworkConfig:
-        return size_network(
-            job.model,
-            num_bytes,
-            frames=frames,
-            bits_per_parameter=job.bits_per_parameter,
-            max_kmac_per_pixel=max_kmac_per_pixel,
-            quick=quick,
-            in_context=job.fit.codes_in_context,
-            **settings,
-        )
-
-    config = sized(quick=False)
-    quick = config
-    with suppress(ModelError, RateError):  # a gap between whole widths
-        quick = sized(quick=True)
-    if config != quick and _expected_visits(job, config) / num_rounds < _FEWEST_VISITS:
-        config = quick
-    return config
-
-
-def _expected_visits(job: EncodeJob, config: NetworkConfig) -> float:
-    """How often a fit of the whole budget will visit every frame, nearly.
-
-    The same in every call, so that a resumed encode has the same network.
-    """
-    if job.fit.seconds is None:
-        return float(job.fit.epochs or 0)
-    speed = _MACS_A_GPU_SECOND
-    if job.device.type == "cpu":
-        speed = _MACS_A_CORE_SECOND * torch.get_num_threads()
-    macs = macs_per_frame(config)
-    if config.has_motion:
-        macs += _PLACE_MACS * config.height * config.width
-    seconds_a_visit = macs / speed + _SECONDS_A_VISIT
-    return job.fit.seconds / (seconds_a_visit * len(job.source.frames))
+    def coded(self, fits: list[FitResult], num_bytes: int) -> EncodedVideo:
+        """Return the clip coded in at most `num_bytes`, audio excluded."""
+        encoded = EncodedVideo(self.header, self.configs, fits, [], self.job.audio)
+        return encoded.recode(num_bytes)
 
 
 def _fit(
     key: str,
     stage: str,
-    job: EncodeJob,
+    frames: Tensor,
     config: NetworkConfig,
-    span: tuple[int, int],
     part: SegmentJob,
     session: Session,
     bars: ProgressBars,
+    base_key: str | None,
 ) -> FitResult:
     if key in session.finished:
         return _restore(session.finished[key])
-    state = session.fit_states.get(key)
+    base = None if base_key is None else session.finished.get(base_key)
+    state = session.fit_states.get(key, base)
     if state is not None and part.fit.seconds is not None:
         # The schedule of an interrupted fit goes on as it was planned.
         part = replace(part, fit=replace(part.fit, seconds=state["budget_seconds"]))
-    _, _, height, width = job.source.frames.shape
-    bpp = 8 * part.num_bytes / ((span[1] - span[0]) * height * width)
-    report, bar = bars.fit(stage, bpp)
+
+    def with_budget(fit_state: dict[str, Any]) -> dict[str, Any]:
+        return {**fit_state, "budget_seconds": part.fit.seconds}
+
+    def remember(fit_state: dict[str, Any]) -> None:
+        if base_key is not None and base is None:
+            session.remember(base_key, copy.deepcopy(with_budget(fit_state)))
+
+    num_frames, _, height, width = frames.shape
+    report, bar = bars.fit(stage, 8 * part.num_bytes / (num_frames * height * width))
     with bar, hold_interrupts() as interrupt:
         result = fit_segment(
-            job.source.frames[span[0] : span[1]],
+            frames,
             config,
             part,
             state=state,
             on_progress=report,
-            save=lambda fit_state: session.save_fit(
-                key, {**fit_state, "budget_seconds": part.fit.seconds}
-            ),
+            on_quantize=remember,
+            save=lambda fit_state: session.save_fit(key, with_budget(fit_state)),
             interrupt=interrupt,
         )
     if result is None:

@@ -140,6 +140,7 @@ def fit_segment(
     *,
     state: dict[str, Any] | None,
     on_progress: Callable[[FitProgress], None],
+    on_quantize: Callable[[dict[str, Any]], None] = lambda state: None,
     save: Callable[[dict[str, Any]], None],
     interrupt: InterruptFlag,
 ) -> FitResult | None:
@@ -161,6 +162,7 @@ def fit_segment(
         motion=job.motion,
         state=state,
         on_progress=on_progress,
+        on_quantize=on_quantize,
         save=save,
         interrupt=interrupt,
     )

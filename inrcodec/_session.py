@@ -19,7 +19,7 @@ from torch import Tensor
 from inrcodec.errors import CheckpointError
 from inrcodec.fitting import load_checkpoint, save_checkpoint
 
-_LAYOUT = 7  # of what a checkpoint holds; those of other versions are refused
+_LAYOUT = 8  # of what a checkpoint holds; those of other versions are refused
 
 
 class Session:

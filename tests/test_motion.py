@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import inrcodec
-from inrcodec import _encode, _rounds
+from inrcodec import _job, _rounds
 from inrcodec._info import describe
 from inrcodec._motion import find_motion, motion_settings
 from inrcodec.errors import Interrupted, ModelError
@@ -121,7 +121,7 @@ def test_a_resumed_encode_goes_on_with_the_motion_that_was_found(
         patched.setattr(_rounds, "hold_interrupts", interrupt_now)
         with pytest.raises(Interrupted):
             encoded(panning_clip, tmp_path / "cut.inr", **options)
-    monkeypatch.setattr(_encode, "find_motion", find_again)
+    monkeypatch.setattr(_job, "find_motion", find_again)
     encoded(panning_clip, tmp_path / "cut.inr", resume=True, **options)
     assert (tmp_path / "cut.inr").read_bytes() == (tmp_path / "whole.inr").read_bytes()
     assert not (tmp_path / "cut.inr.ckpt").exists()

@@ -14,7 +14,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 
-from inrcodec.cli import _compare, _datasets, _decode, _encode, _eval, _info, _play, _zoo
+from inrcodec.cli import _compare, _datasets, _decode, _encode, _eval, _info, _ladder, _play, _zoo
 from inrcodec.cli._parser import CommandParser
 from inrcodec.errors import InrcodecError, Interrupted, UnknownModelError
 
@@ -73,7 +73,7 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (_encode, _decode, _play, _info, _eval, _compare, _zoo, _datasets):
+    for module in (_encode, _ladder, _decode, _play, _info, _eval, _compare, _zoo, _datasets):
         module.add_commands(commands)
     return parser
 

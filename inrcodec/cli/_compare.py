@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from inrcodec.cli import _evaluation as e
 from inrcodec.cli import _parser as p
+from inrcodec.cli import _source_options as source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +46,7 @@ def add_commands(commands: Any) -> None:
         "--frames cuts an A of another number of frames too, --crop and --resize one of another "
         "size.",
     )
-    e.add_source(group)
+    source.add_source(group)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -55,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from inrcodec.evaluation._extras import require_extra
 
-    raw = e.raw_format(arguments)
+    raw = source.raw_format(arguments)
     if arguments.html:
         require_extra("eval", "--html")
         _check_writable(Path(arguments.html))

@@ -10,6 +10,7 @@ from typing import Any
 from inrcodec.cli import _eval_options as o
 from inrcodec.cli import _evaluation as e
 from inrcodec.cli import _parser as p
+from inrcodec.cli import _source_options as source
 from inrcodec.errors import EvaluationError
 
 _CODECS = "hnerv,nervpp,hnervpp,x264,x265,svtav1,vvenc"
@@ -29,7 +30,7 @@ def add_commands(commands: Any) -> None:
     parser.set_defaults(run=run)
     _add_codecs(parser.add_argument_group("codecs and points"))
     _add_fit(parser.add_argument_group("fit of a point of ours"))
-    e.add_source(parser.add_argument_group("source"))
+    source.add_source(parser.add_argument_group("source"))
     _add_results(parser.add_argument_group("results"))
     _add_work(parser.add_argument_group("work"))
     p.add_verbosity(parser)

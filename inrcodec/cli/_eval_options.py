@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from inrcodec.cli import _evaluation as e
 from inrcodec.cli import _parser as p
+from inrcodec.cli import _source_options as source
 
 Value = TypeVar("Value")
 
@@ -37,7 +37,7 @@ def options(arguments: argparse.Namespace) -> Any:
         frames=arguments.frames,
         resize=arguments.resize,
         crop=arguments.crop,
-        raw=e.raw_format(arguments),
+        raw=source.raw_format(arguments),
         metrics=arguments.metrics,
         redo=arguments.redo,
     )

@@ -144,7 +144,7 @@ def add_verbosity(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_device(parser: argparse.ArgumentParser) -> None:
+def add_device(parser: argparse._ActionsContainer) -> None:
     """Add `--device`."""
     parser.add_argument(
         "--device", default="auto", metavar="D", help="auto (default), cpu, cuda or cuda:N"

@@ -4,7 +4,8 @@ In: a network, its embeddings, the bytes that they may take. Out: what `Quantize
 of the loss. It is how Boosting-NeRV compresses (arXiv 2402.18152, section 3.4): the last part of
 the fit goes through steps that are fitted too, with straight-through gradients in the distortion
 and uniform noise in the rate, which counts while it is above its target. Other than theirs, steps
-begin where they meet the target, embeddings have no offset, and their Gaussians are the channels'.
+begin where they meet the target, and stay from the middle of that part on; embeddings have no
+offset, and their Gaussians are the channels'.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from inrcodec.quantization import MAX_STEP_CODE, MAX_SYMBOL, MIN_STEP_CODE, Grid
 
 # Of the bytes wished: noise lets the rate stray by some thousandths about its target.
 _AIM = 0.993
+_NEAR, _CORRECTIONS = 0.002, 4  # of settled steps, which meet it
 _WEIGHT = 2.0  # of the rate, as a part of its target, while it is above that
 _LEAST_DEVIATION, _LEAST_PROBABILITY = 1e-5, 1e-5  # theirs
 _OCTAVES = 0.1  # by which a step moves at most, at the learning rate's peak
@@ -44,6 +46,7 @@ class EntropyQuantizer(Quantizer):
         self.optimizer = torch.optim.Adam([self.log2_steps], lr=_OCTAVES)
         self.generator = torch.Generator(device).manual_seed(seed)
         self.num_bits = math.inf  # by the Gaussians, that the file may have
+        self.is_settled = self._settles = False
 
     def meet(
         self,
@@ -53,19 +56,36 @@ class EntropyQuantizer(Quantizer):
         grids: Sequence[Grid | None],
         coded_bytes: CodedBytes | None = None,
     ) -> None:
-        """Begin with steps that meet `num_bytes`; later, put the rate's target right."""
+        """Begin with steps that meet `num_bytes`; later, put the rate's target right.
+
+        Steps that have just settled are made coarser or finer together until they meet it.
+        """
         if not self.ready:
             super().meet(tensors, num_bytes, grids=grids, coded_bytes=coded_bytes)
             with torch.no_grad():
                 self.log2_steps.copy_(torch.tensor(self.steps).log2())
-        if coded_bytes is not None:
-            found = coded_bytes(tensors, self.step_codes, self.global_step)
-            device = self.log2_steps.device
-            values = [torch.from_numpy(tensor).to(device) for tensor in tensors]
+        for _ in range(_CORRECTIONS if self._settles else 1):
             with torch.no_grad():
+                device = self.log2_steps.device
+                values = [torch.from_numpy(tensor).to(device) for tensor in tensors]
                 expected = float(self._bits(values, self.log2_steps.exp2())) / 8
-            self.overhead_bytes = found - expected
+            if coded_bytes is not None:
+                found = coded_bytes(tensors, self.step_codes, self.global_step)
+                self.overhead_bytes = found - expected
+            too_many = expected + self.overhead_bytes - _AIM * num_bytes
+            if not self._settles or abs(too_many) < _NEAR * num_bytes:
+                break
+            octaves = 8 * too_many / sum(tensor.size for tensor in tensors)
+            with torch.no_grad():
+                self.log2_steps.add_(octaves)
+            self.global_step *= 2.0**octaves
+            self._take_learned_steps()
+        self._settles = False
         self.num_bits = 8 * (_AIM * num_bytes - self.overhead_bytes)
+
+    def settle(self) -> None:
+        """Keep the steps from now on, but for what the next `meet` does."""
+        self.is_settled = self._settles = True
 
     def decoder_weights(self, network: Network) -> dict[str, Tensor]:
         """The decoder's parameters, quantised, with gradients for the steps too."""
@@ -110,6 +130,9 @@ class EntropyQuantizer(Quantizer):
         """
         if self.log2_steps.grad is None:
             return
+        if self.is_settled:
+            self.optimizer.zero_grad()
+            return
         for group in self.optimizer.param_groups:
             group["lr"] = _OCTAVES * rate_factor
         self.optimizer.step()
@@ -124,6 +147,7 @@ class EntropyQuantizer(Quantizer):
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "num_bits": self.num_bits,
+            "is_settled": self.is_settled,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -134,6 +158,7 @@ class EntropyQuantizer(Quantizer):
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
         self.num_bits = state["num_bits"]
+        self.is_settled = state["is_settled"]
 
     def _take_learned_steps(self) -> None:
         """Take the nearest steps that the file can hold."""

@@ -56,6 +56,7 @@ def fit(
     motion: Tensor | None = None,
     state: dict[str, Any] | None = None,
     on_progress: Callable[[FitProgress], None] = lambda progress: None,
+    on_quantize: Callable[[dict[str, Any]], None] = lambda state: None,
     save: Callable[[dict[str, Any]], None] = lambda state: None,
     interrupt: InterruptFlag | None = None,
 ) -> FitResult | None:
@@ -72,6 +73,8 @@ def fit(
         motion: `(N, 2, r, c)` where a network with motion starts from, see `Network.calibrate`.
         state: of an earlier `save`, to go on from.
         on_progress: called about twice a second.
+        on_quantize: called with the state before the quantised phase, from which the fit may go on
+            with other `num_bytes`; it is of tensors that the fit changes later.
         save: called about twice a minute, and on an interrupt, with the state between two steps.
         interrupt: when its flag is set, the fit saves its state and returns None.
 
@@ -92,6 +95,8 @@ def fit(
         run.load_state(state)
     saved_at = logged_at = run.seconds()
     while (progress := run.progress()) < 1:
+        if run.rate.begins(progress):
+            on_quantize(run.state())
         if run.meet_rate(progress) and run.reaches_goal():
             break
         run.measure_rounding(progress)

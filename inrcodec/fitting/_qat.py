@@ -131,6 +131,9 @@ class Quantizer:
             self.overhead_bytes = found - expected
         self.take_global_step(tensors, self.global_step)
 
+    def settle(self) -> None:
+        """Told in the middle of the phase: steps that are learned stay, and weights adapt."""
+
     def found_bytes(
         self,
         tensors: list[NDArray[np.float32]],

@@ -78,18 +78,23 @@ class RateControl:
         """Whether the fit goes through the quantiser."""
         return self.quantizer.ready
 
+    def begins(self, progress: float) -> bool:
+        """Whether the quantised phase begins now."""
+        return self.updates == 0 and self._is_due(progress)
+
     def meet(self, progress: float) -> bool:
         """When the quantised phase begins, and now and then in it, meet the wished bytes."""
-        phase = self.config.qat_fraction
-        due = 1 - phase + phase * self.updates / _UPDATES
-        if phase == 0 or progress < due or self.updates == _UPDATES:
+        if not self._is_due(progress):
             return False
         first = self.updates == 0
         tensors = self.stored_tensors(exact=first)
         if first:
             self._allocate(self.quantizer, tensors)
+        settles = self.updates == _UPDATES // 2 and self.config.quantizer == "entropy"
+        if settles:
+            self.quantizer.settle()
         # Coding takes as long as tens of steps: at both ends of the phase it is worth them.
-        measured = first or self.updates == _UPDATES - 1
+        measured = first or settles or self.updates == _UPDATES - 1
         if first or not self._rounds_with_feedback:
             self._meet(self.quantizer, tensors, measured=measured)
         if self._rounds_with_feedback and (first or not self._keeps(tensors, measured=measured)):
@@ -171,6 +176,12 @@ class RateControl:
         self.updates = state["updates"]
         if self.embedding_rate is not None and state["rate_steps"] is not None:
             self.embedding_rate.steps = state["rate_steps"].to(self.device)
+
+    def _is_due(self, progress: float) -> bool:
+        """Whether it is time to meet the wished bytes, anew."""
+        phase = self.config.qat_fraction
+        due = 1 - phase + phase * self.updates / _UPDATES
+        return phase > 0 and progress >= due and self.updates < _UPDATES
 
     def _new_quantizer(self) -> Quantizer:
         if self.config.quantizer != "entropy":

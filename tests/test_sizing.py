@@ -1,4 +1,4 @@
-"""`_rounds`: which network an encode takes for its budget."""
+"""Which network an encode takes for its budget."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from inrcodec._rounds import EncodeJob, _configure
+from inrcodec._sizing import EncodeJob, configure
 from inrcodec.errors import RateError
 from inrcodec.fitting import ClipMotion, FitConfig
 from inrcodec.models import HNeRVPPConfig, NetworkConfig, macs_per_frame
@@ -38,7 +38,7 @@ def configured(
         model_settings=model_settings or {},
         max_kmac_per_pixel=max_kmac_per_pixel,
     )
-    return _configure(job, num_bytes, frames=frames, motion=motion, num_rounds=num_rounds)
+    return configure(job, num_bytes, frames=frames, motion=motion, num_rounds=num_rounds)
 
 
 def head(config: NetworkConfig) -> int:
@@ -81,12 +81,13 @@ def test_networks_have_room_for_motion() -> None:
 
 
 def test_a_bound_leaves_time_for_motion() -> None:
-    free = configured(epochs=1000)
-    bound = macs_per_frame(free) / (1000 * 144 * 176)
-    assert configured(epochs=1000, max_kmac_per_pixel=bound) == free
+    budget: dict[str, Any] = {"epochs": 1000, "num_bytes": 60_000}
+    free = configured(**budget)
+    bound = 1.05 * macs_per_frame(free) / (1000 * 144 * 176)
+    assert configured(**budget, max_kmac_per_pixel=bound) == free
     motion = ClipMotion(torch.zeros(NUM_FRAMES, 2, 4, 5), gain_db=3.0)
-    assert macs_per_frame(configured(epochs=1000, motion=motion)) > macs_per_frame(free)
-    moving = configured(epochs=1000, motion=motion, max_kmac_per_pixel=bound)
+    assert macs_per_frame(configured(**budget, motion=motion)) > macs_per_frame(free)
+    moving = configured(**budget, motion=motion, max_kmac_per_pixel=bound)
     assert moving.has_motion
     assert macs_per_frame(moving) < macs_per_frame(free)
 

@@ -1,0 +1,348 @@
+"""An encode before its fits and after them: options, source, checkpoint; then files and reports.
+
+In: a source and what the user wishes. Out: an `EncodeJob` and the session that its rounds go on
+from; later, for each file that is written, an `EncodeReport`, whose quality is measured on what
+decodes from it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from inrcodec._decoder import VideoDecoder
+from inrcodec._motion import find_motion
+from inrcodec._presets import BITS_PER_PARAMETER, SEGMENT_FRAMES
+from inrcodec._presets import preset as preset_named
+from inrcodec._progress import ProgressBars
+from inrcodec._report import EncodeReport
+from inrcodec._rounds import SCORED_AT_ONCE, EncodedVideo
+from inrcodec._segment_encode import split_segments
+from inrcodec._session import Session
+from inrcodec._sizing import EncodeJob
+from inrcodec._source import Source, SourceOptions, read_source
+from inrcodec.bitstream import pack_audio, section_bytes, write_atomically
+from inrcodec.errors import RateError, VideoError
+from inrcodec.fitting import (
+    ClipMotion,
+    FitConfig,
+    FitProgress,
+    check_fresh,
+    recipe_config,
+    recipe_epochs,
+    resolve_device,
+    resolve_precision,
+)
+from inrcodec.metrics import mean_ms_ssim, psnr_db
+from inrcodec.models import count_parameters, entry, macs_per_frame
+from inrcodec.video import RawVideoFormat
+
+_MOTIONS = "motions"  # under which a checkpoint has them
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """What `encode` is told but for source, output and rate; its docstring says what it means."""
+
+    preset: str = "medium"
+    epochs: int | None = None
+    time_seconds: float | None = None
+    model: str | None = None
+    recipe: str | None = None
+    fit_settings: Mapping[str, object] | None = None
+    model_settings: Mapping[str, object] | None = None
+    bits_per_parameter: float = BITS_PER_PARAMETER
+    fresh: bool = False
+    frames: tuple[int, int | None] | None = None
+    resize: tuple[int, int] | None = None
+    crop: tuple[int, int] | None = None
+    raw: RawVideoFormat | None = None
+    audio: bool = True
+    segment_frames: int = SEGMENT_FRAMES
+    device: str = "auto"
+    precision: str = "auto"
+    seed: int = 0
+    resume: bool = False
+    progress: bool = False
+    on_progress: Callable[[FitProgress], None] | None = None
+
+    def __post_init__(self) -> None:
+        if self.epochs is not None and self.time_seconds is not None:
+            raise ValueError("epochs and time_seconds are given, at most one of them may be")
+        for name in ("epochs", "time_seconds", "segment_frames", "bits_per_parameter"):
+            check_positive(name, getattr(self, name))
+
+
+class Encoding:
+    """An encode, prepared: its clip is read.
+
+    Args:
+        source: as `encode` has it.
+        output: the file to write, or the pattern of their names; the checkpoint lies beside it.
+        options: of the encode.
+        wishes: of the rate, which the checkpoint belongs to.
+        started: `time.perf_counter()` when the encode began.
+
+    Raises:
+        As `encode` does before a fit.
+    """
+
+    def __init__(
+        self,
+        source: str | Path,
+        output: Path,
+        options: EncodeOptions,
+        *,
+        wishes: Mapping[str, Any],
+        started: float,
+    ) -> None:
+        chosen = preset_named(options.preset)
+        model = options.model or chosen.model
+        entry(model)
+        if options.fresh:
+            check_fresh(model)
+        epochs = options.epochs
+        if epochs is None and options.time_seconds is None:
+            recipe = options.recipe
+            epochs = (recipe_epochs(recipe, model) if recipe else None) or chosen.epochs
+        self.options = replace(
+            options,
+            epochs=epochs,
+            model=model,
+            recipe=options.recipe or chosen.recipe,
+            fit_settings=dict(options.fit_settings or {}),
+            model_settings=dict(options.model_settings or {}),
+        )
+        fit_config = _fit_config(self.options)
+        device = resolve_device(options.device)
+        if not output.parent.is_dir():
+            raise VideoError(f"{output}: folder {output.parent} does not exist")
+
+        self.bars = ProgressBars(enabled=options.progress, on_fit=options.on_progress)
+        clip = _read(source, options, self.bars)
+        self.seconds = {"read": time.perf_counter() - started}
+        self.bpp = chosen.bpp  # of the preset
+        self.session = Session(
+            output,
+            {**wishes, **_fingerprint(self.options, device)},
+            clip.frames,
+            resume=options.resume,
+            started=started,
+        )
+        self.job = EncodeJob(
+            clip,
+            [pack_audio(stream) for stream in clip.audio],
+            model,
+            fit_config,
+            device,
+            options.segment_frames,
+            options.fresh,
+            dict(self.options.model_settings or {}),
+            options.bits_per_parameter,
+            chosen.kmac_bound(model, height=clip.frames.shape[2], width=clip.frames.shape[3]),
+        )
+        self._motion_seconds = 0.0
+
+    def find_motions(self) -> None:
+        """Find the motion of every segment, for networks that follow it."""
+        before = self.session.seconds()
+        self.job = replace(self.job, motions=_find_motions(self.job, self.session, self.bars))
+        self._motion_seconds = self.session.seconds() - before
+
+    def bytes_of_bpp(self, bpp: float) -> int:
+        """Return what the file may take at so many bits per pixel, audio excluded."""
+        num_frames, _, height, width = self.job.source.frames.shape
+        return int(bpp * num_frames * height * width / 8)
+
+    def bytes_of_size(self, size_bytes: int) -> int:
+        """Return what a file of this size may take, audio excluded.
+
+        Raises:
+            RateError: its audio alone takes as much.
+        """
+        audio_bytes = sum(section_bytes(len(payload)) for payload in self.job.audio)
+        if audio_bytes >= size_bytes:
+            raise RateError(
+                f"audio alone takes {audio_bytes} of {size_bytes} bytes; "
+                "wish a larger size, or leave the audio out (--no-audio)"
+            )
+        return size_bytes - audio_bytes
+
+    def psnr_db(self, encoded: EncodedVideo) -> float:
+        """Return the mean PSNR of what decodes, in dB."""
+        with VideoDecoder(encoded.to_bytes(), device=str(self.job.device)) as decoder:
+            return _score(decoder, self.job.source, with_ms_ssim=False)[0]
+
+    def write(
+        self, encoded: EncodedVideo, path: Path, *, code_seconds: float | None = None
+    ) -> EncodeReport:
+        """Write a file, and report on what decodes from it.
+
+        Args:
+            encoded: what to write.
+            path: where.
+            code_seconds: that coding it took; None for all that was neither reading nor fitting.
+        """
+        write_atomically(path, encoded.to_bytes())
+        fit_seconds = self._motion_seconds + sum(fit.seconds for fit in encoded.fits)
+        seconds = {**self.seconds, "fit": fit_seconds}
+        if code_seconds is None:
+            code_seconds = self.session.seconds() - sum(seconds.values())
+        started = time.perf_counter()
+        with VideoDecoder(path, device=str(self.job.device)) as decoder:
+            quality = _score(decoder, self.job.source)
+        seconds |= {"code": code_seconds, "verify": time.perf_counter() - started}
+        seconds["total"] = sum(seconds.values())
+        return _report(self.job, encoded, quality, seconds, path=path, options=self.options)
+
+
+def check_positive(name: str, value: float | None) -> None:
+    """Refuse a number that is not above 0; None is none."""
+    if value is not None and not value > 0:
+        raise ValueError(f"{name} is {value}, must be > 0")
+
+
+def _read(source: str | Path, options: EncodeOptions, bars: ProgressBars) -> Source:
+    chosen = SourceOptions(
+        frames=options.frames,
+        resize=options.resize,
+        crop=options.crop,
+        raw=options.raw,
+        audio=options.audio,
+    )
+    return read_source(
+        source, chosen, progress=lambda items, total: bars.wrap(items, total, "read")
+    )
+
+
+def _fingerprint(options: EncodeOptions, device: torch.device) -> dict[str, Any]:
+    """What the file depends on; the time does not belong here, since its files do not repeat."""
+    named = (
+        "epochs",
+        "preset",
+        "model",
+        "recipe",
+        "fit_settings",
+        "model_settings",
+        "bits_per_parameter",
+        "fresh",
+        "segment_frames",
+        "precision",
+        "seed",
+    )
+    return {
+        **{name: getattr(options, name) for name in named},
+        "timed": options.time_seconds is not None,
+        "device": device.type,
+    }
+
+
+def _find_motions(
+    job: EncodeJob, session: Session, bars: ProgressBars
+) -> tuple[ClipMotion | None, ...]:
+    """Return the motion of every segment, where its network is to follow it; found once."""
+    kept = session.finished.get(_MOTIONS)
+    if kept is not None:
+        return tuple(None if m is None else ClipMotion(**m) for m in kept["segments"])
+    motions = tuple(
+        find_motion(
+            job.source.frames[a:b],
+            model=job.model,
+            settings=job.model_settings,
+            max_kmac_per_pixel=job.max_kmac_per_pixel,
+            progress=lambda pairs: bars.wrap(pairs, len(pairs), "motion"),
+        )
+        for a, b in split_segments(len(job.source.frames), job.segment_frames)
+    )
+    if any(motions):
+        session.remember(_MOTIONS, {"segments": [None if m is None else vars(m) for m in motions]})
+    return motions
+
+
+def _report(
+    job: EncodeJob,
+    encoded: EncodedVideo,
+    quality: tuple[float, float | None],
+    seconds: dict[str, float],
+    *,
+    path: Path,
+    options: EncodeOptions,
+) -> EncodeReport:
+    num_frames, _, height, width = job.source.frames.shape
+    pixels = num_frames * height * width
+    num_parameters = sum(count_parameters(config).total for config in encoded.configs)
+    macs = sum(macs_per_frame(config) * config.num_frames for config in encoded.configs)
+    video_bits = 8 * encoded.video_bytes
+    return EncodeReport(
+        path=str(path),
+        num_bytes=encoded.video_bytes + encoded.audio_bytes,
+        audio_bytes=encoded.audio_bytes,
+        bpp=video_bits / pixels,
+        psnr_db=quality[0],
+        ms_ssim=quality[1],
+        num_frames=num_frames,
+        width=width,
+        height=height,
+        num_segments=len(encoded.segments),
+        model=job.model,
+        num_parameters=num_parameters,
+        bits_per_parameter=video_bits / num_parameters,
+        kmac_per_pixel=macs / pixels / 1000,
+        steps=sum(fit.steps for fit in encoded.fits),
+        stopped=encoded.stopped,
+        seconds=seconds,
+        preset=options.preset,
+        recipe=str(options.recipe),
+        fit_settings=dict(options.fit_settings or {}),
+        model_settings=job.model_settings,
+        fresh=job.fresh,
+        seed=job.fit.seed,
+        device=_device_name(job.device),
+        precision=str(resolve_precision(job.fit.precision, job.device)).removeprefix("torch."),
+    )
+
+
+def _fit_config(options: EncodeOptions) -> FitConfig:
+    """Return the recipe's configuration with the settings, which leave budget and seed alone."""
+    told = {
+        "epochs": options.epochs,
+        "seconds": options.time_seconds,
+        "precision": options.precision,
+        "seed": options.seed,
+    }
+    settings = options.fit_settings or {}
+    admitted = {field.name for field in fields(FitConfig)} - set(told)
+    for name in settings:
+        if name not in admitted:
+            raise ValueError(
+                f"fit setting is {name!r}, must be one of {', '.join(sorted(admitted))}"
+            )
+    return recipe_config(str(options.recipe), str(options.model), **settings, **told)
+
+
+def _score(
+    decoder: VideoDecoder, clip: Source, *, with_ms_ssim: bool = True
+) -> tuple[float, float | None]:
+    """Return PSNR and MS-SSIM of what decodes, averaged over frames."""
+    psnrs: list[torch.Tensor] = []
+    similarities: list[float] = []  # times the frames that they are of
+    for start in range(0, len(decoder), SCORED_AT_ONCE):
+        span = slice(start, start + SCORED_AT_ONCE)
+        decoded = decoder[span].cpu()
+        psnrs.append(psnr_db(decoded, clip.frames[span]))
+        similarity = mean_ms_ssim(decoded, clip.frames[span]) if with_ms_ssim else None
+        if similarity is not None:
+            similarities.append(similarity * len(decoded))
+    overall = sum(similarities) / len(decoder) if similarities else None
+    return float(torch.cat(psnrs).mean()), overall
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu, {torch.get_num_threads()} threads"

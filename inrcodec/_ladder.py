@@ -1,0 +1,172 @@
+"""A ladder: one fit of a clip, then files of several sizes.
+
+In: a source and the sizes wished for. Out: a file and a report for each. Networks are fitted once,
+as far as the quantised phase; from there the fit goes on once for every size, through the steps
+that this one wants. So a further file costs that phase, and not a fit.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from inrcodec._job import EncodeOptions, Encoding, check_positive
+from inrcodec._presets import BITS_PER_PARAMETER, SEGMENT_FRAMES
+from inrcodec._report import EncodeReport
+from inrcodec._rounds import EncodedVideo, Plan
+from inrcodec.fitting import FitProgress, FitResult
+from inrcodec.video import RawVideoFormat
+
+_PLACE = "%d"
+# Of a fit's budget, the least that goes through the quantiser: most files have other bits than the
+# network was sized for, and weights need time to get used to few.
+_LEAST_PHASE = 0.15
+
+
+def encode_ladder(
+    source: str | Path,
+    output: str | Path,
+    *,
+    sizes_bytes: Sequence[int] | None = None,
+    bpps: Sequence[float] | None = None,
+    preset: str = "medium",
+    epochs: int | None = None,
+    time_seconds: float | None = None,
+    model: str | None = None,
+    recipe: str | None = None,
+    fit_settings: Mapping[str, object] | None = None,
+    model_settings: Mapping[str, object] | None = None,
+    bits_per_parameter: float = BITS_PER_PARAMETER,
+    fresh: bool = False,
+    frames: tuple[int, int | None] | None = None,
+    resize: tuple[int, int] | None = None,
+    crop: tuple[int, int] | None = None,
+    raw: RawVideoFormat | None = None,
+    audio: bool = True,
+    segment_frames: int = SEGMENT_FRAMES,
+    device: str = "auto",
+    precision: str = "auto",
+    seed: int = 0,
+    resume: bool = False,
+    progress: bool = False,
+    on_progress: Callable[[FitProgress], None] | None = None,
+) -> list[EncodeReport]:
+    """Encode a video into `.inr` files of several sizes, by one fit that ends once for each.
+
+    The networks have the same shape in all of them, which suits the middle of the sizes: files that
+    are much smaller or larger than it are better made by `encode`.
+
+    Args:
+        source: as for `encode`.
+        output: the files' path, with `%d` in its name, which stands for the bytes wished for.
+        sizes_bytes: of the files on disk, audio included; each is met as `encode` meets one.
+            One of `sizes_bytes` and `bpps`.
+        bpps: bits per pixel of the files, audio excluded.
+        time_seconds: bound of the whole call.
+        fit_settings: as for `encode`; without a `qat_fraction` in them at least 0.15 of the fit
+            go through the quantiser.
+
+    The other arguments are those of `encode`.
+
+    Returns:
+        A report a file, in the order of the sizes. Its seconds of fit are those that led to this
+        file, those that others share with it included.
+
+    Raises:
+        As `encode`.
+    """
+    started = time.perf_counter()
+    wishes = {"sizes_bytes": sizes_bytes, "bpps": bpps}
+    wished = [value for value in wishes.values() if value is not None]
+    if len(wished) != 1 or not wished[0]:
+        raise ValueError("one of sizes_bytes and bpps must be given, with one value or more")
+    for value in wished[0]:
+        check_positive("sizes_bytes" if bpps is None else "bpps", value)
+    if _PLACE not in Path(output).name:
+        raise ValueError(f"output is {str(output)!r}, its name must have {_PLACE} for the bytes")
+    options = EncodeOptions(
+        preset=preset,
+        epochs=epochs,
+        time_seconds=time_seconds,
+        model=model,
+        recipe=recipe,
+        fit_settings=fit_settings,
+        model_settings=model_settings,
+        bits_per_parameter=bits_per_parameter,
+        fresh=fresh,
+        frames=frames,
+        resize=resize,
+        crop=crop,
+        raw=raw,
+        audio=audio,
+        segment_frames=segment_frames,
+        device=device,
+        precision=precision,
+        seed=seed,
+        resume=resume,
+        progress=progress,
+        on_progress=on_progress,
+    )
+    encoding = Encoding(
+        source,
+        Path(output),
+        options,
+        wishes={name: None if value is None else list(value) for name, value in wishes.items()},
+        started=started,
+    )
+    sizes = [encoding.bytes_of_bpp(bpp) for bpp in bpps or ()]
+    sizes += [encoding.bytes_of_size(size) for size in sizes_bytes or ()]
+    if len(set(sizes)) < len(sizes):
+        raise ValueError(f"sizes of {sizes} bytes are wished for, each must be another")
+    _lengthen_phase(encoding)
+    encoding.find_motions()
+    reports = {}
+    for size, encoded, code_seconds in _rungs(encoding, sorted(sizes, reverse=True)):
+        name = sizes_bytes[sizes.index(size)] if sizes_bytes else size
+        path = Path(output).with_name(Path(output).name.replace(_PLACE, str(name)))
+        reports[size] = encoding.write(encoded, path, code_seconds=code_seconds)
+    encoding.session.remove()
+    return [reports[size] for size in sizes]
+
+
+def _lengthen_phase(encoding: Encoding) -> None:
+    """Give the quantised phase the time that it needs, unless its length is a wish."""
+    fit = encoding.job.fit
+    if fit.qat_fraction == 0:
+        raise ValueError("qat_fraction is 0, must be > 0 for a ladder")
+    if "qat_fraction" not in (encoding.options.fit_settings or {}):
+        fit = replace(fit, qat_fraction=max(fit.qat_fraction, _LEAST_PHASE))
+        encoding.job = replace(encoding.job, fit=fit)
+
+
+def _rungs(encoding: Encoding, sizes: Sequence[int]) -> Iterator[tuple[int, EncodedVideo, float]]:
+    """Yield the clip coded in each number of bytes, and the seconds that coding took."""
+    session, seconds = encoding.session, encoding.options.time_seconds
+    phase = encoding.job.fit.qat_fraction
+    middle = math.exp(sum(map(math.log, sizes)) / len(sizes))
+    plan = Plan.of(encoding.job, round(middle))
+    reserve = 0.0 if seconds is None else len(sizes) * plan.reserve_seconds()
+    fits: list[list[FitResult]] = [[] for _ in sizes]
+    for i in range(len(plan.spans)):
+        left = None if seconds is None else seconds - session.seconds() - reserve
+        budget = plan.budget(i, left)
+        if budget.seconds is not None:  # a fit's, of which all sizes share what is no phase
+            budget = replace(budget, seconds=budget.seconds / (1 + (len(sizes) - 1) * phase))
+        for rung, num_bytes in enumerate(sizes):
+            result = plan.fit(
+                i,
+                plan.part(i, num_bytes, budget=budget),
+                key=f"{num_bytes}.{i}",
+                session=session,
+                bars=encoding.bars,
+                rung=f", {rung + 1} of {len(sizes)}",
+                base_key=f"base.{i}",
+            )
+            fits[rung].append(result)
+    for num_bytes, results in zip(sizes, fits, strict=True):
+        started = time.perf_counter()
+        encoded = plan.coded(results, num_bytes)
+        yield num_bytes, encoded, time.perf_counter() - started

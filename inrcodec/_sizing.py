@@ -1,0 +1,116 @@
+"""Which network an encode takes: of its segments, by their bytes, their motion and the budget.
+
+In: an `EncodeJob`, and of a segment its frames, bytes and motion. Out: the network's configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from inrcodec._motion import PLACE_KMAC_PER_PIXEL, motion_settings
+from inrcodec._presets import BITS_PER_PARAMETER
+from inrcodec._segment_encode import size_network
+from inrcodec._source import Source
+from inrcodec.errors import ModelError, RateError
+from inrcodec.fitting import ClipMotion, FitConfig, choose_encoding
+from inrcodec.models import NetworkConfig, macs_per_frame
+
+# A fit that visits every frame less often takes a shape whose steps cost less; how often it will is
+# guessed from multiply-accumulates of the decoder a second of fit, of a CPU's core or of a GPU, and
+# from what a visit takes besides.
+_FEWEST_VISITS = 25
+_MACS_A_CORE_SECOND, _MACS_A_GPU_SECOND = 1.15e10, 1e12
+_SECONDS_A_VISIT = 0.003
+_PLACE_MACS = 1000  # that reading a pixel from a canvas, and back, takes as long as
+
+
+@dataclass(frozen=True)
+class EncodeJob:
+    """A clip and how to fit it."""
+
+    source: Source
+    audio: list[bytes]  # payloads of the audio sections
+    model: str
+    fit: FitConfig  # with a budget of epochs; of seconds, the whole encode's
+    device: torch.device
+    segment_frames: int
+    fresh: bool  # whether to choose the positional encoding by the frames
+    model_settings: dict[str, object] = field(default_factory=dict)
+    bits_per_parameter: float = BITS_PER_PARAMETER
+    max_kmac_per_pixel: float | None = None
+    motions: tuple[ClipMotion | None, ...] = (None,)  # of the segments, where they are followed
+
+
+def configure(
+    job: EncodeJob,
+    num_bytes: int,
+    *,
+    frames: Tensor,
+    motion: ClipMotion | None = None,
+    num_rounds: int,
+) -> NetworkConfig:
+    """Choose the network of a segment, which follows its motion unless the bytes are too few."""
+    settings, bound = job.model_settings, job.max_kmac_per_pixel
+    if motion is not None:
+        left = None if bound is None else bound - PLACE_KMAC_PER_PIXEL
+        with suppress(ModelError, RateError):
+            moving = {**motion_settings(motion), **settings}
+            return _shape(job, num_bytes, moving, left, frames=frames, num_rounds=num_rounds)
+    config = _shape(job, num_bytes, settings, bound, frames=frames, num_rounds=num_rounds)
+    if job.fresh:
+        config = choose_encoding(config, frames, seed=job.fit.seed, device=job.device)
+    return config
+
+
+def _shape(
+    job: EncodeJob,
+    num_bytes: int,
+    settings: Mapping[str, object],
+    max_kmac_per_pixel: float | None,
+    *,
+    frames: Tensor,
+    num_rounds: int,
+) -> NetworkConfig:
+    """Size a network, of a quick shape where the fit will be short."""
+
+    def sized(*, quick: bool) -> NetworkConfig:
+        return size_network(
+            job.model,
+            num_bytes,
+            frames=frames,
+            bits_per_parameter=job.bits_per_parameter,
+            max_kmac_per_pixel=max_kmac_per_pixel,
+            quick=quick,
+            in_context=job.fit.codes_in_context,
+            **settings,
+        )
+
+    config = sized(quick=False)
+    quick = config
+    with suppress(ModelError, RateError):  # a gap between whole widths
+        quick = sized(quick=True)
+    if config != quick and _expected_visits(job, config) / num_rounds < _FEWEST_VISITS:
+        config = quick
+    return config
+
+
+def _expected_visits(job: EncodeJob, config: NetworkConfig) -> float:
+    """How often a fit of the whole budget will visit every frame, nearly.
+
+    The same in every call, so that a resumed encode has the same network.
+    """
+    if job.fit.seconds is None:
+        return float(job.fit.epochs or 0)
+    speed = _MACS_A_GPU_SECOND
+    if job.device.type == "cpu":
+        speed = _MACS_A_CORE_SECOND * torch.get_num_threads()
+    macs = macs_per_frame(config)
+    if config.has_motion:
+        macs += _PLACE_MACS * config.height * config.width
+    seconds_a_visit = macs / speed + _SECONDS_A_VISIT
+    return job.fit.seconds / (seconds_a_visit * len(job.source.frames))

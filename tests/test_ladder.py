@@ -1,0 +1,196 @@
+"""What `encode_ladder` promises: every size met, by one fit, which can be interrupted."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import inrcodec
+from inrcodec import _rounds
+from inrcodec._info import describe
+from inrcodec.cli import main
+from inrcodec.errors import Interrupted, RateError
+from inrcodec.fitting import InterruptFlag, _loop
+
+SIZES = [9000, 16_000, 12_000]
+EPOCHS = 40
+STEPS = EPOCHS * 3  # pairs of six frames
+
+
+def ladder(source: Path, folder: Path, **changes: Any) -> list[inrcodec.EncodeReport]:
+    folder.mkdir(exist_ok=True)
+    told = {"sizes_bytes": SIZES, "epochs": EPOCHS, "device": "cpu", **changes}
+    return inrcodec.encode_ladder(source, folder / "a-%d.inr", **told)
+
+
+@pytest.fixture
+def counted_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A number a step that any fit makes."""
+    steps: list[int] = []
+    real = _loop._Fit.step
+
+    def step(self: Any) -> bool:
+        steps.append(self.steps)
+        return real(self)
+
+    monkeypatch.setattr(_loop._Fit, "step", step)
+    return steps
+
+
+def test_every_size_is_met_and_more_bytes_are_more_decibels(
+    tiny_clip: Path, tmp_path: Path, counted_steps: list[int]
+) -> None:
+    reports = ladder(tiny_clip, tmp_path / "out")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "a-12000.inr",
+        "a-16000.inr",
+        "a-9000.inr",
+    ]
+    for size, report in zip(SIZES, reports, strict=True):
+        assert Path(report.path).stat().st_size == report.num_bytes
+        assert 0.98 * size <= report.num_bytes <= size
+        assert report.steps == STEPS
+        stages = ("read", "fit", "code", "verify")
+        assert report.seconds["total"] == pytest.approx(sum(report.seconds[s] for s in stages))
+    small, large, middle = reports
+    assert small.psnr_db < middle.psnr_db < large.psnr_db
+    shapes = [describe(Path(r.path))["segments"][0]["hyper_parameters"] for r in reports]
+    assert shapes[0] == shapes[1] == shapes[2]
+    # What comes before the quantised phase was done once.
+    assert len(counted_steps) == pytest.approx(STEPS * (0.85 + 3 * 0.15), abs=3)
+
+
+def test_a_file_is_as_good_as_its_report_says(tiny_clip: Path, tmp_path: Path) -> None:
+    report = ladder(tiny_clip, tmp_path, sizes_bytes=[9000])[0]
+    with inrcodec.VideoDecoder(report.path) as decoder:
+        assert decoder[:].shape == (6, 3, 48, 64)
+    # A ladder of one size is an encode with as long a phase.
+    alone = inrcodec.encode(
+        tiny_clip,
+        tmp_path / "b.inr",
+        size_bytes=9000,
+        epochs=EPOCHS,
+        fit_settings={"qat_fraction": 0.15},
+        device="cpu",
+    )
+    assert Path(report.path).read_bytes() == (tmp_path / "b.inr").read_bytes()
+    assert report.psnr_db == alone.psnr_db
+
+
+@pytest.mark.parametrize("cut_at", [30, STEPS - 12, STEPS + 9, STEPS + 30])
+def test_an_interrupted_ladder_goes_on(
+    cut_at: int,
+    tiny_clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    counted_steps: list[int],
+) -> None:
+    """In the shared part, in the first size's phase, and in those of the others."""
+    ladder(tiny_clip, tmp_path / "whole")
+    counted_steps.clear()
+
+    class Flag(InterruptFlag):
+        @property
+        def requested(self) -> bool:  # type: ignore[override]
+            return len(counted_steps) >= cut_at
+
+        @requested.setter
+        def requested(self, value: bool) -> None:
+            pass
+
+    @contextmanager
+    def interrupt() -> Iterator[InterruptFlag]:
+        yield Flag()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_rounds, "hold_interrupts", interrupt)
+        with pytest.raises(Interrupted, match="--resume"):
+            ladder(tiny_clip, tmp_path / "cut")
+    assert [p.name for p in (tmp_path / "cut").iterdir()] == ["a-%d.inr.ckpt"]
+    ladder(tiny_clip, tmp_path / "cut", resume=True)
+    # Not a step is made twice.
+    assert len(counted_steps) == pytest.approx(STEPS * (0.85 + 3 * 0.15), abs=3)
+    for path in (tmp_path / "whole").iterdir():
+        assert (tmp_path / "cut" / path.name).read_bytes() == path.read_bytes()
+    assert not list((tmp_path / "cut").glob("*.ckpt"))
+
+
+def test_segments_share_the_bytes(tiny_clip: Path, tmp_path: Path) -> None:
+    reports = ladder(
+        tiny_clip, tmp_path, bpps=[16.0, 9.0], sizes_bytes=None, segment_frames=3, epochs=4
+    )
+    for bpp, report in zip((16.0, 9.0), reports, strict=True):
+        assert report.num_segments == 2
+        assert 0.98 * bpp <= report.bpp <= bpp
+        assert Path(report.path).name == f"a-{int(bpp * 6 * 48 * 64 / 8)}.inr"
+
+
+def test_sizes_count_the_audio(clip_with_audio: Path, tmp_path: Path) -> None:
+    reports = ladder(clip_with_audio, tmp_path, sizes_bytes=[30_000, 20_000], epochs=2)
+    assert [Path(r.path).name for r in reports] == ["a-30000.inr", "a-20000.inr"]
+    for size, report in zip((30_000, 20_000), reports, strict=True):
+        assert 0.98 * size <= Path(report.path).stat().st_size <= size
+        assert report.audio_bytes > 3000
+
+
+def test_time_bounds_the_whole_ladder(tiny_clip: Path, tmp_path: Path) -> None:
+    started = time.perf_counter()
+    reports = ladder(tiny_clip, tmp_path, epochs=None, time_seconds=16)
+    assert time.perf_counter() - started < 16
+    assert reports[0].steps > 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sizes_bytes": None}, "one of sizes_bytes and bpps must be given"),
+        ({"sizes_bytes": []}, "one of sizes_bytes and bpps must be given"),
+        ({"bpps": [1.0]}, "one of sizes_bytes and bpps must be given"),
+        ({"sizes_bytes": [9000, -1]}, "sizes_bytes is -1, must be > 0"),
+        ({"sizes_bytes": None, "bpps": [0.0]}, r"bpps is 0.0, must be > 0"),
+        ({"sizes_bytes": [9000, 9000]}, "each must be another"),
+        ({"fit_settings": {"qat_fraction": 0.0}}, "qat_fraction is 0, must be > 0 for a ladder"),
+        ({"time_seconds": 1.0}, "epochs and time_seconds are given"),
+    ],
+)
+def test_wrong_arguments(
+    changes: dict[str, Any], message: str, tiny_clip: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        ladder(tiny_clip, tmp_path, **changes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_without_place_for_the_bytes(tiny_clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="its name must have %d for the bytes"):
+        inrcodec.encode_ladder(tiny_clip, tmp_path / "a.inr", sizes_bytes=[9000])
+
+
+def test_too_small_a_size_says_so(tiny_clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(RateError, match="too few"):
+        ladder(tiny_clip, tmp_path, sizes_bytes=[100, 300], epochs=1)
+
+
+def test_command(tiny_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "c-%d.inr"
+    call = ["ladder", str(tiny_clip), str(output), "--epochs", "2", "-q", "--device", "cpu"]
+    assert main([*call, "--sizes", "9k,16k"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        str(tmp_path / f"c-{size}.inr") for size in (9000, 16_000)
+    ]
+    assert main([*call, "--bpps", "8,12", "--json"]) == 0
+    reports = json.loads(capsys.readouterr().out)
+    assert [report["path"] for report in reports] == [
+        str(tmp_path / f"c-{int(bpp * 2304)}.inr") for bpp in (8, 12)
+    ]
+    assert main(call) == 2
+    assert "one of the arguments --sizes --bpps is required" in capsys.readouterr().err
+    assert main([*call, "--sizes", "9k,x"]) == 2
+    assert "'x' is no size such as 20000, 500k or 1.5M" in capsys.readouterr().err
