@@ -42,7 +42,7 @@ _PLAIN: dict[str, Any] = {
     "rate_weight": 0.0,
 }
 
-# Embeddings cost as much as weights then, so rivals are better off with half as many.
+# Embeddings cost as much as weights then, so rivals get half as many.
 _FEW_EMBEDDINGS: dict[str, Any] = {"model_settings": {"embedding_channels": 2}}
 
 # `bits_per_parameter` is what a value takes where the steps come out as the name says.
@@ -60,7 +60,7 @@ SCHEMES: dict[str, dict[str, Any]] = {
         "bits_per_parameter": 5.0,
         **_FEW_EMBEDDINGS,
     },
-    # Boosting-NeRV (arXiv 2402.18152): 100 epochs after 300; its 4 bits a value are worse here.
+    # Boosting-NeRV (arXiv 2402.18152): 100 epochs after 300, there at 4 bits a value.
     "consistent entropy minimisation": {
         "fit_settings": {**_PLAIN, "quantizer": "entropy", "qat_fraction": 0.25},
         "bits_per_parameter": 5.0,

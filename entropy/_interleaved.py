@@ -95,6 +95,11 @@ class InterleavedReader:
     >>> reader.end()
     """
 
+    @staticmethod
+    def most_bytes(num_symbols: int, *, num_states: int) -> int:
+        """Return how long a payload of so many symbols may be: each takes a word at most."""
+        return _STATE_BYTES * num_states + _WORD_BYTES * num_symbols
+
     def __init__(self, payload: bytes, models: Sequence[MixtureModel], *, num_states: int) -> None:
         num_bytes = _STATE_BYTES * num_states
         if len(payload) < num_bytes or (len(payload) - num_bytes) % _WORD_BYTES:
@@ -109,7 +114,7 @@ class InterleavedReader:
         self._states = states.reshape(-1).view("<u8").astype(np.uint64)
         if (self._states < _LOWEST_STATE).any():
             raise ValueError(f"a state is {self._states.min()}, must be {_LOWEST_STATE} or more")
-        self._words = np.frombuffer(payload[num_bytes:], "<u2").astype(np.uint64)
+        self._words = np.frombuffer(payload, "<u2", offset=num_bytes)
         self._used = 0  # words
         self._next = 0  # state
         self._lookup = np.concatenate([_entries(model) for model in models])

@@ -17,10 +17,12 @@ from inrcodec._job import EncodeOptions, Encoding, check_positive
 from inrcodec._presets import BITS_PER_PARAMETER, SEGMENT_FRAMES
 from inrcodec._report import EncodeReport
 from inrcodec._rounds import EncodedVideo, Plan
+from inrcodec.errors import RateError
 from inrcodec.fitting import FitProgress, FitResult
 from inrcodec.video import RawVideoFormat
 
 _PLACE = "%d"
+_MOST_RATIO = 2.0  # of a size over the middle of all, or of that over it: else bits do not suit it
 # Of a fit's budget, the least that goes through the quantiser: most files have other bits than the
 # network was sized for, and weights need time to get used to few.
 _LEAST_PHASE = 0.15
@@ -56,8 +58,9 @@ def encode_ladder(
 ) -> list[EncodeReport]:
     """Encode a video into `.inr` files of several sizes, by one fit that ends once for each.
 
-    The networks have the same shape in all of them, which suits the middle of the sizes: files that
-    are much smaller or larger than it are better made by `encode`.
+    The networks have the same shape in all of them, which suits the middle of the sizes (their
+    geometric mean). So none may be less than half of it or more than twice, and `encode` gives the
+    same bytes a better picture, the more so the farther they are from it.
 
     Args:
         source: as for `encode`.
@@ -76,7 +79,8 @@ def encode_ladder(
         file, those that others share with it included.
 
     Raises:
-        As `encode`.
+        RateError: a size is too far from the others.
+        As `encode` besides.
     """
     started = time.perf_counter()
     wishes = {"sizes_bytes": sizes_bytes, "bpps": bpps}
@@ -85,6 +89,10 @@ def encode_ladder(
         raise ValueError("one of sizes_bytes and bpps must be given, with one value or more")
     for value in wished[0]:
         check_positive("sizes_bytes" if bpps is None else "bpps", value)
+    if len(set(wished[0])) < len(wished[0]):
+        raise ValueError(f"{list(wished[0])} are wished for, each must be another")
+    if (fit_settings or {}).get("qat_fraction") == 0:
+        raise ValueError("qat_fraction is 0, must be > 0 for a ladder")
     if _PLACE not in Path(output).name:
         raise ValueError(f"output is {str(output)!r}, its name must have {_PLACE} for the bytes")
     options = EncodeOptions(
@@ -119,12 +127,11 @@ def encode_ladder(
     )
     sizes = [encoding.bytes_of_bpp(bpp) for bpp in bpps or ()]
     sizes += [encoding.bytes_of_size(size) for size in sizes_bytes or ()]
-    if len(set(sizes)) < len(sizes):
-        raise ValueError(f"sizes of {sizes} bytes are wished for, each must be another")
+    _check_range(sizes)
     _lengthen_phase(encoding)
     encoding.find_motions()
     reports = {}
-    for size, encoded, code_seconds in _rungs(encoding, sorted(sizes, reverse=True)):
+    for size, encoded, code_seconds in _rungs(encoding, sizes):
         name = sizes_bytes[sizes.index(size)] if sizes_bytes else size
         path = Path(output).with_name(Path(output).name.replace(_PLACE, str(name)))
         reports[size] = encoding.write(encoded, path, code_seconds=code_seconds)
@@ -132,29 +139,47 @@ def encode_ladder(
     return [reports[size] for size in sizes]
 
 
+def _check_range(sizes: Sequence[int]) -> None:
+    middle = _middle(sizes)
+    for size in sizes:
+        if not middle / _MOST_RATIO <= size <= middle * _MOST_RATIO:
+            raise RateError(
+                f"{size} bytes are too far from the middle of all, {middle:.0f}, for one fit: must "
+                f"be at most {_MOST_RATIO:g} times as many or as few; make two ladders"
+            )
+
+
+def _middle(sizes: Sequence[int]) -> float:
+    return math.exp(sum(map(math.log, sizes)) / len(sizes))
+
+
 def _lengthen_phase(encoding: Encoding) -> None:
     """Give the quantised phase the time that it needs, unless its length is a wish."""
-    fit = encoding.job.fit
-    if fit.qat_fraction == 0:
-        raise ValueError("qat_fraction is 0, must be > 0 for a ladder")
-    if "qat_fraction" not in (encoding.options.fit_settings or {}):
-        fit = replace(fit, qat_fraction=max(fit.qat_fraction, _LEAST_PHASE))
-        encoding.job = replace(encoding.job, fit=fit)
+    settings = encoding.options.fit_settings or {}
+    if "qat_fraction" not in settings:
+        fit = encoding.job.fit
+        phase = max(fit.qat_fraction, _LEAST_PHASE)
+        encoding.job = replace(encoding.job, fit=replace(fit, qat_fraction=phase))
+        settings = {**settings, "qat_fraction": phase}
+        encoding.options = replace(encoding.options, fit_settings=settings)
 
 
 def _rungs(encoding: Encoding, sizes: Sequence[int]) -> Iterator[tuple[int, EncodedVideo, float]]:
     """Yield the clip coded in each number of bytes, and the seconds that coding took."""
     session, seconds = encoding.session, encoding.options.time_seconds
-    phase = encoding.job.fit.qat_fraction
-    middle = math.exp(sum(map(math.log, sizes)) / len(sizes))
-    plan = Plan.of(encoding.job, round(middle))
+    middle = _middle(sizes)
+    # What they share is fitted for the first.
+    sizes = sorted(sizes, key=lambda size: abs(math.log(size / middle)))
+    # All budgets together, over that of the first.
+    budgets = 1 + (len(sizes) - 1) * encoding.job.fit.qat_fraction
+    plan = Plan.of(encoding.job, round(middle), num_rounds=1 if seconds is None else budgets)
     reserve = 0.0 if seconds is None else len(sizes) * plan.reserve_seconds()
     fits: list[list[FitResult]] = [[] for _ in sizes]
     for i in range(len(plan.spans)):
         left = None if seconds is None else seconds - session.seconds() - reserve
         budget = plan.budget(i, left)
-        if budget.seconds is not None:  # a fit's, of which all sizes share what is no phase
-            budget = replace(budget, seconds=budget.seconds / (1 + (len(sizes) - 1) * phase))
+        if budget.seconds is not None:
+            budget = replace(budget, seconds=budget.seconds / budgets)
         for rung, num_bytes in enumerate(sizes):
             result = plan.fit(
                 i,
@@ -162,10 +187,11 @@ def _rungs(encoding: Encoding, sizes: Sequence[int]) -> Iterator[tuple[int, Enco
                 key=f"{num_bytes}.{i}",
                 session=session,
                 bars=encoding.bars,
-                rung=f", {rung + 1} of {len(sizes)}",
-                base_key=f"base.{i}",
+                stage_end=f", {rung + 1} of {len(sizes)}",
+                base_key=f"{i}",
             )
             fits[rung].append(result)
+        session.bases.pop(f"{i}", None)
     for num_bytes, results in zip(sizes, fits, strict=True):
         started = time.perf_counter()
         encoded = plan.coded(results, num_bytes)

@@ -6,7 +6,6 @@ rates without fitting again. Interrupted rounds go on from the session's checkpo
 
 from __future__ import annotations
 
-import copy
 import logging
 import math
 import time
@@ -32,6 +31,8 @@ from inrcodec.fitting import (
     FitConfig,
     FitResult,
     hold_interrupts,
+    pack_state,
+    unpack_state,
 )
 from inrcodec.metrics import mean_ms_ssim
 from inrcodec.models import NetworkConfig, build, count_parameters
@@ -104,7 +105,7 @@ def encode_round(
     *,
     name: str,
     seconds: float | None,
-    num_rounds: int = 1,
+    num_rounds: float = 1,
     goal_db: float | None = None,
     session: Session,
     bars: ProgressBars,
@@ -145,7 +146,7 @@ class Plan:
     header: Header
 
     @classmethod
-    def of(cls, job: EncodeJob, num_bytes: int, *, num_rounds: int = 1) -> Plan:
+    def of(cls, job: EncodeJob, num_bytes: int, *, num_rounds: float = 1) -> Plan:
         """Choose networks that the clip takes `num_bytes` with, audio excluded.
 
         Raises:
@@ -201,7 +202,7 @@ class Plan:
         key: str,
         session: Session,
         bars: ProgressBars,
-        rung: str = "",
+        stage_end: str = "",
         base_key: str | None = None,
     ) -> FitResult:
         """Fit segment i, or go on with what the session has of it.
@@ -212,8 +213,9 @@ class Plan:
             key: of the fit, unique in the session.
             session: holds what an earlier, interrupted call has done.
             bars: shows progress.
-            rung: of a ladder, for the progress bar.
-            base_key: under which the session has, or gets, the state at the quantised phase.
+            stage_end: what the progress bar says after the stage.
+            base_key: under which the session has, or gets, the state in which the quantised phase
+                begins; fits with the same one go on from there.
 
         Raises:
             Interrupted: Ctrl-C; the session's checkpoint is on the disk.
@@ -226,7 +228,7 @@ class Plan:
             config.to_dict(),
         )
         frames = self.job.source.frames[first:end]
-        return _fit(key, stage + rung, frames, config, part, session, bars, base_key)
+        return _fit(key, stage + stage_end, frames, config, part, session, bars, base_key)
 
     def coded(self, fits: list[FitResult], num_bytes: int) -> EncodedVideo:
         """Return the clip coded in at most `num_bytes`, audio excluded."""
@@ -246,8 +248,9 @@ def _fit(
 ) -> FitResult:
     if key in session.finished:
         return _restore(session.finished[key])
-    base = None if base_key is None else session.finished.get(base_key)
-    state = session.fit_states.get(key, base)
+    state = session.fit_states.get(key)
+    if state is None and base_key in session.bases:
+        state = unpack_state(session.bases[base_key])
     if state is not None and part.fit.seconds is not None:
         # The schedule of an interrupted fit goes on as it was planned.
         part = replace(part, fit=replace(part.fit, seconds=state["budget_seconds"]))
@@ -256,8 +259,8 @@ def _fit(
         return {**fit_state, "budget_seconds": part.fit.seconds}
 
     def remember(fit_state: dict[str, Any]) -> None:
-        if base_key is not None and base is None:
-            session.remember(base_key, copy.deepcopy(with_budget(fit_state)))
+        if base_key is not None and base_key not in session.bases:
+            session.bases[base_key] = pack_state(with_budget(fit_state))
 
     num_frames, _, height, width = frames.shape
     report, bar = bars.fit(stage, 8 * part.num_bytes / (num_frames * height * width))

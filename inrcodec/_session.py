@@ -1,7 +1,8 @@
 """One encode that can be interrupted: its checkpoint beside the output, and whom it belongs to.
 
-The checkpoint holds finished segments, the clip's motion and the running fit. It belongs to one
-source and one set of options: a resume with others is refused rather than mixed.
+The checkpoint holds finished fits, the clip's motion, the running fit, and of a ladder the states
+that its fits of a segment go on from. It belongs to one source and one set of options: a resume
+with others is refused rather than mixed.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class Session:
         self.options = {**options, "frames_crc32": crc, "checkpoint_layout": _LAYOUT}
         self.finished: dict[str, dict[str, Any]] = {}
         self.fit_states: dict[str, dict[str, Any]] = {}
+        self.bases: dict[str, Tensor] = {}  # packed states, that several fits go on from
         self.started = started
         self.resumed = False
         if resume and self.path.exists():
@@ -86,6 +88,7 @@ class Session:
                 "seconds": self.seconds(),
                 "finished": self.finished,
                 "fits": self.fit_states,
+                "bases": self.bases,
             },
         )
 
@@ -95,6 +98,7 @@ class Session:
             options = json.loads(state["options"])
             seconds = state["seconds"]
             self.finished, self.fit_states = state["finished"], state["fits"]
+            self.bases = state["bases"]
         except (KeyError, TypeError, ValueError) as exc:
             raise CheckpointError(f"{self.path} is no checkpoint of an encode; delete it") from exc
         mine = json.loads(json.dumps(self.options))

@@ -52,7 +52,7 @@ def configure(
     *,
     frames: Tensor,
     motion: ClipMotion | None = None,
-    num_rounds: int,
+    num_rounds: float,
 ) -> NetworkConfig:
     """Choose the network of a segment, which follows its motion unless the bytes are too few."""
     settings, bound = job.model_settings, job.max_kmac_per_pixel
@@ -74,7 +74,7 @@ def _shape(
     max_kmac_per_pixel: float | None,
     *,
     frames: Tensor,
-    num_rounds: int,
+    num_rounds: float,
 ) -> NetworkConfig:
     """Size a network, of a quick shape where the fit will be short."""
 

@@ -62,6 +62,7 @@ def test_every_size_is_met_and_more_bytes_are_more_decibels(
     assert small.psnr_db < middle.psnr_db < large.psnr_db
     shapes = [describe(Path(r.path))["segments"][0]["hyper_parameters"] for r in reports]
     assert shapes[0] == shapes[1] == shapes[2]
+    assert all(report.fit_settings == {"qat_fraction": 0.15} for report in reports)
     # What comes before the quantised phase was done once.
     assert len(counted_steps) == pytest.approx(STEPS * (0.85 + 3 * 0.15), abs=3)
 
@@ -121,6 +122,24 @@ def test_an_interrupted_ladder_goes_on(
     assert not list((tmp_path / "cut").glob("*.ckpt"))
 
 
+def test_a_file_does_not_depend_on_the_others(tiny_clip: Path, tmp_path: Path) -> None:
+    """But for the network, which suits their middle, here the same."""
+    ladder(tiny_clip, tmp_path / "five", sizes_bytes=[12_000, 8000, 18_000, 10_000, 14_400])
+    ladder(tiny_clip, tmp_path / "three", sizes_bytes=[12_000, 18_000, 8000])
+    for size in (12_000, 8000, 18_000):
+        name = f"a-{size}.inr"
+        assert (tmp_path / "three" / name).read_bytes() == (tmp_path / "five" / name).read_bytes()
+
+
+def test_fits_too_short_for_a_phase_are_made_once(
+    tiny_clip: Path, tmp_path: Path, counted_steps: list[int]
+) -> None:
+    reports = ladder(tiny_clip, tmp_path, epochs=2)
+    assert len(counted_steps) == 2 * 3
+    for size, report in zip(SIZES, reports, strict=True):
+        assert 0.98 * size <= report.num_bytes <= size
+
+
 def test_segments_share_the_bytes(tiny_clip: Path, tmp_path: Path) -> None:
     reports = ladder(
         tiny_clip, tmp_path, bpps=[16.0, 9.0], sizes_bytes=None, segment_frames=3, epochs=4
@@ -156,6 +175,7 @@ def test_time_bounds_the_whole_ladder(tiny_clip: Path, tmp_path: Path) -> None:
         ({"sizes_bytes": None, "bpps": [0.0]}, r"bpps is 0.0, must be > 0"),
         ({"sizes_bytes": [9000, 9000]}, "each must be another"),
         ({"fit_settings": {"qat_fraction": 0.0}}, "qat_fraction is 0, must be > 0 for a ladder"),
+        ({"epochs": 0}, "epochs is 0, must be > 0"),
         ({"time_seconds": 1.0}, "epochs and time_seconds are given"),
     ],
 )
@@ -170,6 +190,12 @@ def test_wrong_arguments(
 def test_a_name_without_place_for_the_bytes(tiny_clip: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="its name must have %d for the bytes"):
         inrcodec.encode_ladder(tiny_clip, tmp_path / "a.inr", sizes_bytes=[9000])
+
+
+@pytest.mark.parametrize("sizes", [[4000, 20_000], [9000, 9500, 40_000]])
+def test_sizes_too_far_apart_say_so(sizes: list[int], tiny_clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(RateError, match=r"\d+ bytes are too far from the middle of all, \d+, for"):
+        ladder(tiny_clip, tmp_path, sizes_bytes=sizes)
 
 
 def test_too_small_a_size_says_so(tiny_clip: Path, tmp_path: Path) -> None:

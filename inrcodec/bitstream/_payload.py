@@ -99,6 +99,9 @@ def open_payload(
             f"payload has 2**{log_states} states, must be 1 or 2**{least} to 2**{_MAX_LOG_STATES} "
             f"for {num_symbols} symbols"
         )
+    most = InterleavedReader.most_bytes(num_symbols, num_states=1 << log_states)
+    if len(payload) > most:
+        raise ValueError(f"payload has {len(payload)} bytes, must be up to {most}")
     if len(models) > _MAX_MODELS:
         raise ValueError(f"{len(models)} tables, must be up to {_MAX_MODELS} for so many states")
     return InterleavedReader(payload, models, num_states=1 << log_states)

@@ -41,7 +41,7 @@ def add_commands(commands: Any) -> None:
         help="the smallest file found that reaches it (up to 4 fits, each of which ends as "
         "soon as it is reached)",
     )
-    options.add_options(parser)
+    options.add_options(parser, what="the whole encode")
 
 
 def run(arguments: argparse.Namespace) -> int:

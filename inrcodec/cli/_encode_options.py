@@ -21,8 +21,8 @@ def add_source_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add everything but the rate and the output."""
+def add_options(parser: argparse.ArgumentParser, *, what: str) -> None:
+    """Add everything but the rate and the output; `what` is what the budget is of."""
     budget = parser.add_argument_group(
         "budget, one of (default: the recipe's or the preset's epochs)"
     )
@@ -33,9 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="visits of every frame, fewer where the PSNR rises no more",
     )
-    budget.add_argument(
-        "--time", type=p.seconds, metavar="T", help="bound of the whole encode: 90s, 10m"
-    )
+    budget.add_argument("--time", type=p.seconds, metavar="T", help=f"bound of {what}: 90s, 10m")
 
     fit = parser.add_argument_group("fit")
     fit.add_argument(
@@ -96,7 +94,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     video = parser.add_argument_group("source")
     source_options.add_source(video)
     video.add_argument("--no-audio", action="store_true", help="leave the audio out")
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("--json", action="store_true", help="print what is reported as JSON")
     p.add_verbosity(parser)
 
 

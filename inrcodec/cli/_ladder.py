@@ -21,8 +21,9 @@ def add_commands(commands: Any) -> None:
         "ladder",
         help="write a video as .inr files of several sizes, by one fit",
         description="Write a video as .inr files of several sizes, by one fit whose last part is "
-        "done once for each. The network suits the middle of the sizes: those that are far from "
-        "it are better made by encode.",
+        "done once for each: at least 15 % of it, unless --fit-set qat_fraction says otherwise. "
+        "The network suits the middle of the sizes, from which none may be farther than a factor "
+        "of 2; those that are far from it are better made by encode.",
     )
     options.add_source_argument(parser)
     parser.add_argument(
@@ -45,7 +46,7 @@ def add_commands(commands: Any) -> None:
         metavar="A,B",
         help="bits per pixel, audio excluded: 0.02,0.05",
     )
-    options.add_options(parser)
+    options.add_options(parser, what="all files together")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,7 +1,12 @@
 """Fitting a network to the frames of one segment, aware of the quantiser that follows."""
 
 from inrcodec.fitting._batches import frame_batch
-from inrcodec.fitting._checkpoint import load_checkpoint, save_checkpoint
+from inrcodec.fitting._checkpoint import (
+    load_checkpoint,
+    pack_state,
+    save_checkpoint,
+    unpack_state,
+)
 from inrcodec.fitting._config import FitConfig
 from inrcodec.fitting._fresh import check_fresh, choose_encoding
 from inrcodec.fitting._interrupt import InterruptFlag, hold_interrupts
@@ -30,9 +35,11 @@ __all__ = [
     "hold_interrupts",
     "learning_rate_factor",
     "load_checkpoint",
+    "pack_state",
     "recipe_config",
     "recipe_epochs",
     "resolve_device",
     "resolve_precision",
     "save_checkpoint",
+    "unpack_state",
 ]

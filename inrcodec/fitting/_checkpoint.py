@@ -1,4 +1,7 @@
-"""Checkpoints: a dictionary of tensors and plain values in one file, replaced atomically."""
+"""Checkpoints: a dictionary of tensors and plain values in one file, replaced atomically.
+
+A state in memory that others go on from is kept packed: what goes on from it changes its tensors.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,20 @@ import torch
 
 from inrcodec.bitstream import write_atomically
 from inrcodec.errors import CheckpointError
+
+
+def pack_state(state: dict[str, Any]) -> torch.Tensor:
+    """Return a copy of `state`, on the CPU, as a 1-D uint8 tensor."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8)
+
+
+def unpack_state(packed: torch.Tensor) -> dict[str, Any]:
+    """Return a copy of what `pack_state` packed; code in it is never run."""
+    buffer = io.BytesIO(packed.numpy().tobytes())
+    state: dict[str, Any] = torch.load(buffer, map_location="cpu", weights_only=True)
+    return state
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

@@ -64,10 +64,10 @@ class EntropyQuantizer(Quantizer):
             super().meet(tensors, num_bytes, grids=grids, coded_bytes=coded_bytes)
             with torch.no_grad():
                 self.log2_steps.copy_(torch.tensor(self.steps).log2())
+        device = self.log2_steps.device
+        values = [torch.from_numpy(tensor).to(device) for tensor in tensors]
         for _ in range(_CORRECTIONS if self._settles else 1):
             with torch.no_grad():
-                device = self.log2_steps.device
-                values = [torch.from_numpy(tensor).to(device) for tensor in tensors]
                 expected = float(self._bits(values, self.log2_steps.exp2())) / 8
             if coded_bytes is not None:
                 found = coded_bytes(tensors, self.step_codes, self.global_step)
@@ -82,6 +82,11 @@ class EntropyQuantizer(Quantizer):
             self._take_learned_steps()
         self._settles = False
         self.num_bits = 8 * (_AIM * num_bytes - self.overhead_bytes)
+
+    @property
+    def settles(self) -> bool:
+        """Whether the steps are learned, still."""
+        return not self.is_settled
 
     def settle(self) -> None:
         """Keep the steps from now on, but for what the next `meet` does."""

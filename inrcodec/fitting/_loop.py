@@ -73,8 +73,9 @@ def fit(
         motion: `(N, 2, r, c)` where a network with motion starts from, see `Network.calibrate`.
         state: of an earlier `save`, to go on from.
         on_progress: called about twice a second.
-        on_quantize: called with the state before the quantised phase, from which the fit may go on
-            with other `num_bytes`; it is of tensors that the fit changes later.
+        on_quantize: called with the state before the quantised phase, or before the end of a fit
+            too short for one, from which the fit may go on with other `num_bytes`; it is of tensors
+            that the fit changes later.
         save: called about twice a minute, and on an interrupt, with the state between two steps.
         interrupt: when its flag is set, the fit saves its state and returns None.
 
@@ -113,6 +114,8 @@ def fit(
         if now - saved_at > _SAVE_SECONDS:
             saved_at = now
             save(run.state())
+    if not run.rate.quantizes:
+        on_quantize(run.state())
     return run.result()
 
 
@@ -326,7 +329,7 @@ class _Fit:
         self.ending.load_state(state["ending"])
         self.steps = state["steps"]
         self.expected_steps = state["expected_steps"]
-        self.started = time.perf_counter() - state["seconds"]
+        self.started -= state["seconds"]
 
     def _used(self) -> float:
         """What is used of the budget, in its unit."""

@@ -131,8 +131,13 @@ class Quantizer:
             self.overhead_bytes = found - expected
         self.take_global_step(tensors, self.global_step)
 
+    @property
+    def settles(self) -> bool:
+        """Whether steps move that are to `settle` in the middle of the phase."""
+        return False
+
     def settle(self) -> None:
-        """Told in the middle of the phase: steps that are learned stay, and weights adapt."""
+        """Keep the steps from now on, but for what the next `meet` does: weights adapt to them."""
 
     def found_bytes(
         self,

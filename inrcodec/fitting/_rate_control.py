@@ -90,7 +90,7 @@ class RateControl:
         tensors = self.stored_tensors(exact=first)
         if first:
             self._allocate(self.quantizer, tensors)
-        settles = self.updates == _UPDATES // 2 and self.config.quantizer == "entropy"
+        settles = self.updates == _UPDATES // 2 and self.quantizer.settles
         if settles:
             self.quantizer.settle()
         # Coding takes as long as tens of steps: at both ends of the phase it is worth them.

@@ -178,7 +178,9 @@ def cases(
         found[f"model-{len(found)}"] = header(model=name)
     for name, fields in _hyper_parameters(first[1]).items():
         found[f"fields-{name}"] = one_segment(2, segments=[[2, fields]])
-    found["widest-tables"] = one_segment(2, _widest_tables(sizes, groups))
+    for interleaved in (False, True):
+        payload = _widest_tables(sizes, groups, interleaved=interleaved)
+        found[f"widest-tables-{interleaved}"] = one_segment(2, payload)
     # As many frames as make the symbols that 60 kB may just stand for.
     a_frame = sum(sizes[groups[0] :]) // 2
     num_frames = ((1 << 20) + 16 * 60_000) // a_frame
@@ -190,7 +192,8 @@ def cases(
         for noise in (b"\1", b"\xff"):
             name = f"context-{frames}x{width}-{noise.hex()}"
             found[name] = one_segment(frames, _in_context(width, sizes, groups[0], noise))
-    for log_states in (1, 5, 15):
+    least = _least_log_states(4096 * (1 + a_frame))
+    for log_states in (1, least, least + 3, 15):
         payload = _in_context(2048, sizes, groups[0], b"\1", log_states)
         found[f"context-states-{log_states}"] = one_segment(4096, payload)
     return found
@@ -225,12 +228,20 @@ def _layout(real_file: bytes) -> tuple[list[int], list[int]]:
     return sizes, groups
 
 
-def _widest_tables(sizes: list[int], groups: list[int]) -> bytes:
+def _least_log_states(num_symbols: int) -> int:
+    """The fewest interleaved states that the format admits for so many symbols."""
+    return max(1, (num_symbols - 1).bit_length() - 13)
+
+
+def _widest_tables(sizes: list[int], groups: list[int], *, interleaved: bool) -> bytes:
     """A table of 4096 symbols for each tensor, and payloads that are no code of anything."""
     table = bytes([255, 255, 128, 0]) + b"\x80\x10" + b"\xff\x0f"
     use = b"".join(bytes([128, i]) for i in range(len(sizes)))
     side = struct.pack("<f", 1) + bytes([len(sizes)]) + table * len(sizes) + use
-    return side + b"\x08" * len(groups) + b"\1" * 8 * len(groups)
+    log_states = _least_log_states(sum(sizes)) if interleaved else 0
+    payload = bytes([log_states]) + b"\1" * (5 << log_states if interleaved else 8)
+    assert len(payload) < 128
+    return side + bytes([len(payload)]) * len(groups) + payload * len(groups)
 
 
 def _many_symbols(
@@ -295,6 +306,14 @@ def test_all_are_refused(results: dict[str, tuple[str, float, int]]) -> None:
     }
     assert other == {}
     assert all(len(outcome) < 500 for outcome, _, _ in results.values())
+
+
+def test_states_are_as_the_format_admits_them(results: dict[str, tuple[str, float, int]]) -> None:
+    """But for those that are not: what else is wrong is found by decoding."""
+    names = ("widest-tables", "context-states", "symbols-many")
+    outcomes = {n: outcome for n, (outcome, _, _) in results.items() if n.startswith(names)}
+    refused = {name for name, outcome in outcomes.items() if " states" in outcome}
+    assert refused == {"context-states-1", "context-states-15", "symbols-many-15"}
 
 
 def test_none_takes_a_second(results: dict[str, tuple[str, float, int]]) -> None:

@@ -130,6 +130,38 @@ def test_steps_have_the_gradient_of_the_distortion() -> None:
     assert float(quantizer.log2_steps.grad) == pytest.approx(float(expected), rel=1e-4)
 
 
+def test_settled_steps_meet_the_file_and_stay() -> None:
+    values = torch.randn(4000, generator=torch.Generator().manual_seed(1))
+    quantizer = quantizer_of(values, num_bytes=2000)
+    network, tensors = _OneTensor(values), [values.numpy()]
+
+    def file_bytes(step: float) -> int:
+        """A tenth more than the Gaussian says."""
+        return round(1.1 * gaussian_bits(values.numpy(), step) / 8)
+
+    assert quantizer.settles
+    quantizer.settle()
+    quantizer.meet(
+        tensors,
+        1500,
+        grids=[None],
+        coded_bytes=lambda _, codes, step: file_bytes(float(step_size(step, codes[0]))),
+    )
+    assert not quantizer.settles
+    before = quantizer.steps[0]
+    assert file_bytes(before) == pytest.approx(0.993 * 1500, rel=0.003)
+    quantizer.num_bits /= 2
+    term = quantizer.rate_term(network, None, num_frames=1)
+    assert term is not None
+    term.backward()
+    quantizer.learn(1.0)
+    assert quantizer.steps[0] == before
+    again = quantizer_of(values, num_bytes=2000)
+    again.load_state(quantizer.state())
+    assert not again.settles
+    assert again.steps == quantizer.steps
+
+
 def test_a_fit_learns_its_steps_and_meets_its_bytes(fit_waves: FitWaves, num_bytes: int) -> None:
     result = fit_waves(quantizer="entropy", embedding_coding="plain", epochs=120)
     assert coded_bytes(result) < 1.05 * num_bytes
@@ -138,11 +170,14 @@ def test_a_fit_learns_its_steps_and_meets_its_bytes(fit_waves: FitWaves, num_byt
     assert max(levels) / min(levels) > 1.3  # not as it began
 
 
+@pytest.mark.parametrize("share", [0.6, 0.9])
 def test_an_interrupted_fit_goes_on_as_it_was(
-    fit_waves: FitWaves, interrupt_after: Callable[[int], InterruptFlag]
+    share: float, fit_waves: FitWaves, interrupt_after: Callable[[int], InterruptFlag]
 ) -> None:
+    """In the half of the phase in which steps move, and in the other."""
     settings = {"quantizer": "entropy", "embedding_coding": "plain", "qat_fraction": 0.5}
-    whole, resumed = fit_waves(**settings), fit_waves(stop=interrupt_after(120), **settings)
+    whole = fit_waves(**settings)
+    resumed = fit_waves(stop=interrupt_after(round(share * whole.steps)), **settings)
     assert whole.step_codes == resumed.step_codes
     for a, b in zip(whole.tensors, resumed.tensors, strict=True):
         assert a.tolist() == b.tolist()
