@@ -126,7 +126,8 @@ def time_cells(records: Sequence[Record], name: str, goal: Sequence[Record]) -> 
             factor = goal[0]["budget_seconds"] / seconds
             said = f"the shortest measured, {duration(seconds)}"
             within = said if seconds == budgets[0] else duration(seconds)
-            return [within, f"{mean_db(found):.2f} dB", f"{factor:.3g} times"]
+            sooner = f"{factor:.3g} times" if factor > 1 else "not measured"
+            return [within, f"{mean_db(found):.2f} dB", sooner]
     best = mean_db(measured(records, name, budgets[-1]))
     return [f"not in {duration(budgets[-1])}", f"{best:.2f} dB", ""]
 
