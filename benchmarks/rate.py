@@ -129,7 +129,7 @@ def current_records(records: Sequence[Record]) -> list[Record]:
 def run_command(arguments: argparse.Namespace) -> int:
     names = arguments.only or [name for chosen in arguments.set for name in SETS[chosen]]
     points = wanted_points(list(dict.fromkeys(names)), arguments.seeds, arguments.bpps)
-    return run_or_list(points, arguments, keep_files=None)
+    return run_or_list(points, arguments, keep_files=arguments.keep_files)
 
 
 def report_command(arguments: argparse.Namespace) -> int:
@@ -149,6 +149,7 @@ def parse() -> argparse.Namespace:
     runner.add_argument("--again", action="store_true", help="those too that were disturbed")
     runner.add_argument("--list", action="store_true", help="only say what there is to run")
     runner.add_argument("--threads", type=int, default=num_cores(), metavar="N")
+    runner.add_argument("--keep-files", type=Path, metavar="DIR", help="for the .inr files")
     runner.set_defaults(action=run_command)
     reporter = commands.add_parser("report", help="write the table and the plot")
     reporter.add_argument("--page", type=Path, default=PAGE)
