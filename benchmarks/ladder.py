@@ -24,7 +24,7 @@ RESULT = Path(__file__).resolve().parent / "results" / "ladder_cpu.json"
 CLIP: dict[str, Any] = {"source": "bunny", "resize": (320, 180), "frames": (0, 32)}
 SIZES = (23_000, 32_000, 45_000, 64_000)
 SECONDS = 75.0  # of the ladder
-PHASE = 0.15  # of a fit of the ladder, once a size
+PHASE = 0.25  # of a fit of the ladder, once a size
 
 
 def run() -> dict[str, Any]:

@@ -22,10 +22,10 @@ from inrcodec.fitting import FitProgress, FitResult
 from inrcodec.video import RawVideoFormat
 
 _PLACE = "%d"
-_MOST_RATIO = 2.0  # of a size over the middle of all, or of that over it: else bits do not suit it
+_MOST_RATIO = 1.75  # of a size over the middle of all, or of that over it: else bits do not suit it
 # Of a fit's budget, the least that goes through the quantiser: most files have other bits than the
 # network was sized for, and weights need time to get used to few.
-_LEAST_PHASE = 0.15
+_LEAST_PHASE = 0.25
 
 
 def encode_ladder(
@@ -59,8 +59,8 @@ def encode_ladder(
     """Encode a video into `.inr` files of several sizes, by one fit that ends once for each.
 
     The networks have the same shape in all of them, which suits the middle of the sizes (their
-    geometric mean). So none may be less than half of it or more than twice, and `encode` gives the
-    same bytes a better picture, the more so the farther they are from it.
+    geometric mean). None may be farther from it than a factor of 1.75, and `encode` gives the same
+    bytes a better picture, the more so the farther they are from it.
 
     Args:
         source: as for `encode`.
@@ -69,7 +69,7 @@ def encode_ladder(
             One of `sizes_bytes` and `bpps`.
         bpps: bits per pixel of the files, audio excluded.
         time_seconds: bound of the whole call.
-        fit_settings: as for `encode`; without a `qat_fraction` in them at least 0.15 of the fit
+        fit_settings: as for `encode`; without a `qat_fraction` in them at least a quarter of the fit
             go through the quantiser.
 
     The other arguments are those of `encode`.

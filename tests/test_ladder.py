@@ -62,9 +62,9 @@ def test_every_size_is_met_and_more_bytes_are_more_decibels(
     assert small.psnr_db < middle.psnr_db < large.psnr_db
     shapes = [describe(Path(r.path))["segments"][0]["hyper_parameters"] for r in reports]
     assert shapes[0] == shapes[1] == shapes[2]
-    assert all(report.fit_settings == {"qat_fraction": 0.15} for report in reports)
+    assert all(report.fit_settings == {"qat_fraction": 0.25} for report in reports)
     # What comes before the quantised phase was done once.
-    assert len(counted_steps) == pytest.approx(STEPS * (0.85 + 3 * 0.15), abs=3)
+    assert len(counted_steps) == pytest.approx(STEPS * (0.75 + 3 * 0.25), abs=3)
 
 
 def test_a_file_is_as_good_as_its_report_says(tiny_clip: Path, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_file_is_as_good_as_its_report_says(tiny_clip: Path, tmp_path: Path) -
         tmp_path / "b.inr",
         size_bytes=9000,
         epochs=EPOCHS,
-        fit_settings={"qat_fraction": 0.15},
+        fit_settings={"qat_fraction": 0.25},
         device="cpu",
     )
     assert Path(report.path).read_bytes() == (tmp_path / "b.inr").read_bytes()
@@ -116,7 +116,7 @@ def test_an_interrupted_ladder_goes_on(
     assert [p.name for p in (tmp_path / "cut").iterdir()] == ["a-%d.inr.ckpt"]
     ladder(tiny_clip, tmp_path / "cut", resume=True)
     # Not a step is made twice.
-    assert len(counted_steps) == pytest.approx(STEPS * (0.85 + 3 * 0.15), abs=3)
+    assert len(counted_steps) == pytest.approx(STEPS * (0.75 + 3 * 0.25), abs=3)
     for path in (tmp_path / "whole").iterdir():
         assert (tmp_path / "cut" / path.name).read_bytes() == path.read_bytes()
     assert not list((tmp_path / "cut").glob("*.ckpt"))

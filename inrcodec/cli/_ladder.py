@@ -21,9 +21,9 @@ def add_commands(commands: Any) -> None:
         "ladder",
         help="write a video as .inr files of several sizes, by one fit",
         description="Write a video as .inr files of several sizes, by one fit whose last part is "
-        "done once for each: at least 15 % of it, unless --fit-set qat_fraction says otherwise. "
+        "done once for each: at least a quarter of it, unless --fit-set qat_fraction says otherwise. "
         "The network suits the middle of the sizes, from which none may be farther than a factor "
-        "of 2; those that are far from it are better made by encode.",
+        "of 1.75; those that are far from it are better made by encode.",
     )
     options.add_source_argument(parser)
     parser.add_argument(
