@@ -69,8 +69,8 @@ def encode_ladder(
             One of `sizes_bytes` and `bpps`.
         bpps: bits per pixel of the files, audio excluded.
         time_seconds: bound of the whole call.
-        fit_settings: as for `encode`; without a `qat_fraction` in them at least a quarter of the fit
-            go through the quantiser.
+        fit_settings: as for `encode`; without a `qat_fraction` in them at least a quarter of the
+            fit goes through the quantiser.
 
     The other arguments are those of `encode`.
 

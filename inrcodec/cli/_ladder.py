@@ -20,10 +20,10 @@ def add_commands(commands: Any) -> None:
     parser = commands.add_parser(
         "ladder",
         help="write a video as .inr files of several sizes, by one fit",
-        description="Write a video as .inr files of several sizes, by one fit whose last part is "
-        "done once for each: at least a quarter of it, unless --fit-set qat_fraction says otherwise. "
-        "The network suits the middle of the sizes, from which none may be farther than a factor "
-        "of 1.75; those that are far from it are better made by encode.",
+        description="Write a video as .inr files of several sizes, by one fit whose last part, at "
+        "least a quarter unless --fit-set qat_fraction says otherwise, is done once for each. The "
+        "network suits the middle of the sizes, from which none may be farther than a factor of "
+        "1.75; those that are far from it are better made by encode.",
     )
     options.add_source_argument(parser)
     parser.add_argument(
