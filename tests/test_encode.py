@@ -107,7 +107,7 @@ def test_psnr_ends_fits_that_have_reached_it(tiny_clip: Path, tmp_path: Path) ->
 def test_a_grey_clip_does_not_use_its_whole_budget(grey_clip: Path, tmp_path: Path) -> None:
     report = inrcodec.encode(grey_clip, tmp_path / "a.inr", epochs=160, bpp=8.0)
     assert report.stopped == "plateau"
-    assert report.steps < 450  # of 480 pairs
+    assert report.steps <= 450  # of 480 pairs
     assert report.psnr_db > 45
 
 

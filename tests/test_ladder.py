@@ -134,8 +134,8 @@ def test_a_file_does_not_depend_on_the_others(tiny_clip: Path, tmp_path: Path) -
 def test_fits_too_short_for_a_phase_are_made_once(
     tiny_clip: Path, tmp_path: Path, counted_steps: list[int]
 ) -> None:
-    reports = ladder(tiny_clip, tmp_path, epochs=2)
-    assert len(counted_steps) == 2 * 3
+    reports = ladder(tiny_clip, tmp_path, epochs=1)
+    assert len(counted_steps) == 3
     for size, report in zip(SIZES, reports, strict=True):
         assert 0.98 * size <= report.num_bytes <= size
 

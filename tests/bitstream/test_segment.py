@@ -263,7 +263,7 @@ def test_sizes_add_up() -> None:
 
 
 def test_too_many_symbols_for_their_bytes_are_not_written() -> None:
-    tensors = [np.zeros((1 << 20) + 256 * 100, np.int32)]
+    tensors = [np.zeros((1 << 20) + 256 * 300, np.int32)]
     with pytest.raises(ValueError, match=r"symbols in .* bytes are too many"):
         pack_segment(QuantizedTensors(1.0, [0], tensors), [1])
 

@@ -136,11 +136,12 @@ def test_some_files_are_coded_in_context() -> None:
 def test_one_file_has_interleaved_states(monkeypatch: pytest.MonkeyPatch) -> None:
     path, opened = HERE / "v3-hnervpp-states.inr", []
 
-    def spy(*args: Any, **kwargs: Any) -> InterleavedReader:
-        opened.append(kwargs["num_states"])
-        return InterleavedReader(*args, **kwargs)
+    class Spy(InterleavedReader):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            opened.append(kwargs["num_states"])
+            super().__init__(*args, **kwargs)
 
-    monkeypatch.setattr(_payload, "InterleavedReader", spy)
+    monkeypatch.setattr(_payload, "InterleavedReader", Spy)
     with VideoDecoder(path, device="cpu") as video, InrFile(path) as file:
         read_segment(video.segment_config(0), file.segment(0), version=file.version)
     assert opened == [8, 8]
