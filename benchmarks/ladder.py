@@ -46,13 +46,18 @@ def run() -> dict[str, Any]:
         **CLIP,
         "ladder_seconds": SECONDS,
         "encode_seconds": alone,
-        "ladder": [report.to_dict() for report in reports],
-        "encode": [report.to_dict() for report in encodes],
+        "ladder": [record(report) for report in reports],
+        "encode": [record(report) for report in encodes],
         "processor": processor_name(),
         "threads": torch.get_num_threads(),
         "versions": software_versions(),
         "commit": commit(),
     }
+
+
+def record(report: inrcodec.EncodeReport) -> dict[str, Any]:
+    """Return a report but for where its file lay."""
+    return {name: value for name, value in report.to_dict().items() if name != "path"}
 
 
 def report(result: dict[str, Any]) -> None:
