@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from inrcodec._job import EncodeOptions, Encoding, check_positive
-from inrcodec._presets import BITS_PER_PARAMETER, SEGMENT_FRAMES
 from inrcodec._report import EncodeReport
 from inrcodec._rounds import EncodedVideo, Plan
 from inrcodec.errors import RateError
-from inrcodec.fitting import FitProgress, FitResult
-from inrcodec.video import RawVideoFormat
+from inrcodec.fitting import FitResult
 
 _PLACE = "%d"
 _MOST_RATIO = 1.75  # of a size over the middle of all, or of that over it: else bits do not suit it
@@ -34,27 +33,7 @@ def encode_ladder(
     *,
     sizes_bytes: Sequence[int] | None = None,
     bpps: Sequence[float] | None = None,
-    preset: str = "medium",
-    epochs: int | None = None,
-    time_seconds: float | None = None,
-    model: str | None = None,
-    recipe: str | None = None,
-    fit_settings: Mapping[str, object] | None = None,
-    model_settings: Mapping[str, object] | None = None,
-    bits_per_parameter: float = BITS_PER_PARAMETER,
-    fresh: bool = False,
-    frames: tuple[int, int | None] | None = None,
-    resize: tuple[int, int] | None = None,
-    crop: tuple[int, int] | None = None,
-    raw: RawVideoFormat | None = None,
-    audio: bool = True,
-    segment_frames: int = SEGMENT_FRAMES,
-    device: str = "auto",
-    precision: str = "auto",
-    seed: int = 0,
-    resume: bool = False,
-    progress: bool = False,
-    on_progress: Callable[[FitProgress], None] | None = None,
+    **options: Any,
 ) -> list[EncodeReport]:
     """Encode a video into `.inr` files of several sizes, by one fit that ends once for each.
 
@@ -68,11 +47,9 @@ def encode_ladder(
         sizes_bytes: of the files on disk, audio included; each is met as `encode` meets one.
             One of `sizes_bytes` and `bpps`.
         bpps: bits per pixel of the files, audio excluded.
-        time_seconds: bound of the whole call.
-        fit_settings: as for `encode`; without a `qat_fraction` in them at least a quarter of the
-            fit goes through the quantiser.
-
-    The other arguments are those of `encode`.
+        options: all others that `encode` has but its rate. `time_seconds` bounds the whole call;
+            without a `qat_fraction` in `fit_settings` at least a quarter of the fit goes through
+            the quantiser.
 
     Returns:
         A report a file, in the order of the sizes. Its seconds of fit are those that led to this
@@ -91,37 +68,15 @@ def encode_ladder(
         check_positive("sizes_bytes" if bpps is None else "bpps", value)
     if len(set(wished[0])) < len(wished[0]):
         raise ValueError(f"{list(wished[0])} are wished for, each must be another")
-    if (fit_settings or {}).get("qat_fraction") == 0:
+    told = EncodeOptions(**options)
+    if (told.fit_settings or {}).get("qat_fraction") == 0:
         raise ValueError("qat_fraction is 0, must be > 0 for a ladder")
     if _PLACE not in Path(output).name:
         raise ValueError(f"output is {str(output)!r}, its name must have {_PLACE} for the bytes")
-    options = EncodeOptions(
-        preset=preset,
-        epochs=epochs,
-        time_seconds=time_seconds,
-        model=model,
-        recipe=recipe,
-        fit_settings=fit_settings,
-        model_settings=model_settings,
-        bits_per_parameter=bits_per_parameter,
-        fresh=fresh,
-        frames=frames,
-        resize=resize,
-        crop=crop,
-        raw=raw,
-        audio=audio,
-        segment_frames=segment_frames,
-        device=device,
-        precision=precision,
-        seed=seed,
-        resume=resume,
-        progress=progress,
-        on_progress=on_progress,
-    )
     encoding = Encoding(
         source,
         Path(output),
-        options,
+        told,
         wishes={name: None if value is None else list(value) for name, value in wishes.items()},
         started=started,
     )

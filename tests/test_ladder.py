@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -91,23 +91,17 @@ def test_an_interrupted_ladder_goes_on(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     counted_steps: list[int],
+    interrupt_after: Callable[[int], InterruptFlag],
 ) -> None:
     """In the shared part, in the first size's phase, and in those of the others."""
     ladder(tiny_clip, tmp_path / "whole")
     counted_steps.clear()
 
-    class Flag(InterruptFlag):
-        @property
-        def requested(self) -> bool:  # type: ignore[override]
-            return len(counted_steps) >= cut_at
-
-        @requested.setter
-        def requested(self, value: bool) -> None:
-            pass
+    flag = interrupt_after(cut_at)
 
     @contextmanager
     def interrupt() -> Iterator[InterruptFlag]:
-        yield Flag()
+        yield flag
 
     with monkeypatch.context() as patched:
         patched.setattr(_rounds, "hold_interrupts", interrupt)
