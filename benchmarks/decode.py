@@ -24,6 +24,7 @@ from typing import Any
 
 from inrcodec._presets import PRESETS
 from inrcodec._provenance import commit, num_cores, processor_name, software_versions
+from inrcodec.bitstream import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "decode_cpu.json"
@@ -55,6 +56,9 @@ def points(arguments: argparse.Namespace) -> list[Point]:
 
 def run(wanted: list[Point], *, result: Path) -> None:
     """Run the points that are missing; each is saved as soon as it is there."""
+    there = load(result)["machine"]
+    if there != machine():
+        raise SystemExit(f"{result}: its points are of {there}; take another --result")
     code = commit()
     for point in wanted:
         if key(point) in map(key, load(result)["points"]):
@@ -155,7 +159,7 @@ def save(point: Point, *, result: Path) -> None:
     """Add a point to the result."""
     found = load(result)
     found["points"] = sorted([*found["points"], point], key=key)
-    result.write_text(json.dumps(found, indent=1) + "\n")
+    write_atomically(result, (json.dumps(found, indent=1) + "\n").encode())
 
 
 def machine() -> dict[str, Any]:

@@ -73,7 +73,7 @@ def measure(point: Point, *, threads: int, keep_files: Path | None = None) -> Re
         if keep_files is not None:
             path.replace(keep_files / path.name)
     reported = report.to_dict()
-    del reported["path"], reported["preset"]  # the preset has no say: all it gives is given
+    del reported["path"], reported["preset"]  # always the default, whose bound none comes near
     return {
         **reported,
         "computed_in": reported["precision"],

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from inrcodec._provenance import commit, processor_name, software_versions
+from inrcodec.bitstream import write_atomically
 from inrcodec.fitting import _forecast
 from inrcodec.fitting._curve import CurvePoint
 
@@ -64,7 +65,7 @@ def run(wanted: Sequence[Record], result: Path, *, workers: int) -> None:
             record = {**future.result(), "commit": code}
             there.append(record)
             lines = ",\n".join(json.dumps(r) for r in sorted(there, key=label))
-            result.write_text(f"[\n{lines}\n]\n")
+            write_atomically(result, f"[\n{lines}\n]\n".encode())
             print(label(record), f"{record['psnr_db']:.2f} dB", file=sys.stderr, flush=True)
 
 

@@ -13,7 +13,8 @@ from statistics import fmean
 from equal_time_records import Record, complaint
 from equal_time_report import NOTHING, between_marks, row
 
-from inrcodec.evaluation._bd import bd_rate
+from inrcodec.evaluation._bd import bd_rate, shared_quality
+from inrcodec.evaluation._bd_tables import MIN_SHARED
 from inrcodec.evaluation._plots import _DASHES, _MARKERS, _RC
 from inrcodec.evaluation._style import our_styles
 
@@ -136,8 +137,10 @@ def draw(found: Curves, path: Path, *, schemes: Sequence[str]) -> None:
 
 def _bd_rate(anchor: Sequence[tuple[float, float]], test: Sequence[tuple[float, float]]) -> str:
     try:
+        if shared_quality(anchor, test) < MIN_SHARED:
+            return "unknown"
         return f"{bd_rate(anchor, test):+.1f} %"
-    except ValueError:  # too few points, or nothing in common
+    except ValueError:  # too few points, or a curve that falls
         return "unknown"
 
 

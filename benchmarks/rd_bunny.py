@@ -15,6 +15,7 @@ import json
 import sys
 from pathlib import Path
 
+from inrcodec._provenance import commit
 from inrcodec.cli._parser import seconds
 from inrcodec.errors import EvaluationError, InrcodecError, Interrupted
 from inrcodec.evaluation._bd_tables import bd_markdown
@@ -58,8 +59,13 @@ def run(time_seconds: float) -> tuple[str, ...]:
     """Measure what is missing and keep the records; returns one line for each failed point.
 
     Raises:
-        EvaluationError: there is nothing to publish, or the points are of several commits.
+        EvaluationError: there is nothing to publish, the points are of several commits, or the tree
+            is of none.
     """
+    if (commit() or "-dirty").endswith("-dirty"):
+        raise EvaluationError(
+            "the tree differs from its commit, which the records are to name: commit it first"
+        )
     options = EvalOptions(
         codecs=CODEC_NAMES,
         tune_psnr=True,
@@ -135,6 +141,7 @@ def caption(points: list[EvalPoint]) -> str:
         *([f"{' or '.join(budgets)} of fitting a point"] if budgets else []),
         *([f"seed {', '.join(seeds)}"] if seeds else []),
         *(["reference codecs tuned for PSNR"] if any(map(is_tuned, points)) else []),
+        *(["VVenC with a key frame every 24"] if any(map(has_more_keys, points)) else []),
         f"commit {', '.join(commits)}",
     ]
     return (
@@ -146,6 +153,11 @@ def caption(points: list[EvalPoint]) -> str:
 def is_tuned(point: EvalPoint) -> bool:
     """Whether a reference codec was told to aim at PSNR."""
     return bool(point.settings.get("tune_psnr"))
+
+
+def has_more_keys(point: EvalPoint) -> bool:
+    """Whether it is VVenC by its own distance of key frames: others have one in these frames."""
+    return point.codec == "vvenc" and point.settings.get("gop_frames") is None
 
 
 if __name__ == "__main__":

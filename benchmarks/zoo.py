@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from inrcodec._provenance import commit, processor_name
+from inrcodec.bitstream import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "zoo_cpu.json"
@@ -57,6 +58,9 @@ def points() -> list[Point]:
 
 def run(core: int, *, reverse: bool, only: list[str] | None) -> None:
     """Run the points that are missing; each is saved as soon as it is there."""
+    there = load()["machine"]
+    if there != machine():
+        sys.exit(f"{RESULT}: its points are of {there}, not of {machine()}: move it away first")
     code = commit()
     for point in reversed(points()) if reverse else points():
         if (only and point["model"] not in only) or key(point) in map(key, load()["points"]):
@@ -126,7 +130,7 @@ def save(point: Point) -> None:
         result = load()
         others = [p for p in result["points"] if key(p) != key(point)]
         result["points"] = sorted([*others, point], key=key)
-        RESULT.write_text(json.dumps(result, indent=1) + "\n")
+        write_atomically(RESULT, (json.dumps(result, indent=1) + "\n").encode())
 
 
 def machine() -> dict[str, Any]:

@@ -164,7 +164,7 @@ class VideoDecoder:
             IndexError: one of them is not there.
         """
         checked = []
-        for index in indices:
+        for index in map(operator.index, indices):
             if not -len(self) <= index < len(self):
                 raise IndexError(f"frame {index}, must be {-len(self)} to {len(self) - 1}")
             checked.append(index % len(self))

@@ -6,8 +6,11 @@ is measured on what decodes from that file.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 
 from inrcodec._job import EncodeOptions, Encoding, check_positive
@@ -15,6 +18,7 @@ from inrcodec._presets import BITS_PER_PARAMETER, SEGMENT_FRAMES
 from inrcodec._quality_search import MAX_ROUNDS, search_quality
 from inrcodec._report import EncodeReport
 from inrcodec._rounds import EncodedVideo, encode_round
+from inrcodec.errors import TimeError
 from inrcodec.fitting import FitProgress
 from inrcodec.video import RawVideoFormat
 
@@ -39,6 +43,7 @@ def encode(
     resize: tuple[int, int] | None = None,
     crop: tuple[int, int] | None = None,
     raw: RawVideoFormat | None = None,
+    fps: Fraction | None = None,
     audio: bool = True,
     segment_frames: int = SEGMENT_FRAMES,
     device: str = "auto",
@@ -68,17 +73,19 @@ def encode(
         model: a network's name, see `inrcodec.models.names()`.
         recipe: `default`, `ms-ssim`, `muon`, `soap`, or `paper`: the network's published loss,
             optimiser, schedule and number of epochs.
-        fit_settings: fields of `inrcodec.fitting.FitConfig` that override the recipe's.
+        fit_settings: fields of `inrcodec.fitting.FitConfig` that override the recipe's, all but
+            `epochs`, `seconds`, `precision` and `seed`.
         model_settings: fields of the network's configuration that override its sizing rule's, all
             but `channels`, such as `{"strides": (4, 4)}`.
         bits_per_parameter: what a stored weight is expected to take at the wished size, which is
             how many of them the network gets; values of embeddings are expected to take 0.4 of it.
         fresh: whether to choose the frequencies of the network's positional encoding by the clip
-            before the fit (arXiv 2410.05050); for networks that the frame index alone drives.
+            before the fit (arXiv 2410.05050); for networks without embeddings that have one.
         frames: half-open range of frames to encode.
         resize: (width, height) to which frames are resized.
         crop: (width, height) of a central crop, made before the resize.
         raw: format of a raw `.yuv` source.
+        fps: frames a second of a folder or pattern of images, 25 by default.
         audio: whether to pass audio through.
         segment_frames: a longer clip is cut into segments of at most so many frames.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -90,13 +97,19 @@ def encode(
 
     Raises:
         ValueError: an argument is out of its range.
-        ModelError: no such network, or one of its settings is out of its range.
+        ModelError: no such network, or one of its settings is unknown or out of its range.
+        DatasetError: the clip of this name is not on this machine.
         VideoError: the source cannot be read.
         RateError: the wished rate or quality cannot be met.
+        TimeError: `time_seconds` leaves no time to fit.
         CheckpointError: the checkpoint is of another encode.
         Interrupted: Ctrl-C, after the checkpoint was saved.
     """
     started = time.perf_counter()
+    # Plain numbers, for the checkpoint: NumPy's are welcome too.
+    bpp = None if bpp is None else float(bpp)
+    size_bytes = None if size_bytes is None else int(size_bytes)
+    psnr = None if psnr is None else float(psnr)
     wishes = {"bpp": bpp, "size_bytes": size_bytes, "psnr": psnr}
     given = [name for name, value in wishes.items() if value is not None]
     if len(given) > 1:
@@ -117,6 +130,7 @@ def encode(
         resize=resize,
         crop=crop,
         raw=raw,
+        fps=fps,
         audio=audio,
         segment_frames=segment_frames,
         device=device,
@@ -150,17 +164,31 @@ def encode(
 def _search(encoding: Encoding, goal_db: float, num_bytes: int) -> EncodedVideo:
     seconds = encoding.options.time_seconds
 
-    def encode_at(round_index: int, size: int) -> EncodedVideo:
-        share = None if seconds is None else seconds * (round_index + 1) / MAX_ROUNDS
+    def encode_until(end: float | None, round_index: int, size: int) -> EncodedVideo:
         return encode_round(
             encoding.job,
             size,
-            name=str(round_index),
-            seconds=share,
+            name=f"{round_index}, {size} bytes",
+            seconds=end,
             num_rounds=1 if seconds is None else MAX_ROUNDS,
             goal_db=goal_db,
             session=encoding.session,
             bars=encoding.bars,
         )
 
-    return search_quality(goal_db, num_bytes, encode=encode_at, psnr_db=encoding.psnr_db)
+    def encode_at(round_index: int, size: int) -> EncodedVideo:
+        if seconds is not None:
+            with suppress(TimeError):  # then all that is left is for this one
+                return encode_until(seconds * (round_index + 1) / MAX_ROUNDS, round_index, size)
+        return encode_until(seconds, round_index, size)
+
+    def seconds_left() -> float:
+        return math.inf if seconds is None else seconds - encoding.session.seconds()
+
+    return search_quality(
+        goal_db,
+        num_bytes,
+        encode=encode_at,
+        psnr_db=encoding.psnr_db,
+        seconds_left=seconds_left,
+    )

@@ -101,13 +101,14 @@ def render(description: dict[str, Any]) -> str:
         "bytes",
     ]
     lines += [_row(name, size, d["bytes"]) for name, size in d["sizes"].items()]
-    payload = d["sizes"]["decoder"] + d["sizes"].get("embeddings", 0)
-    lines += [
-        f"  payloads are {100 * (payload / d['empirical_entropy_bytes'] - 1):+.2f} % from the "
-        "empirical entropy of their symbols",
-        "",
-        "tensors",
-    ]
+    payload, entropy = d["sizes"]["decoder"] + d["sizes"].get("embeddings", 0), None
+    entropy = d["empirical_entropy_bytes"]
+    if entropy:  # none where all symbols of every table are alike
+        lines.append(
+            f"  payloads are {100 * (payload / entropy - 1):+.2f} % from the empirical entropy of "
+            "their symbols"
+        )
+    lines += ["", "tensors"]
     for name, tensor in d["tensors"].items():
         bits = tensor["bits"]
         lines.append(

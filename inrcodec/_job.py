@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ from inrcodec.fitting import (
     resolve_precision,
 )
 from inrcodec.metrics import mean_ms_ssim, psnr_db
-from inrcodec.models import count_parameters, entry, macs_per_frame
+from inrcodec.models import check_settings, count_parameters, macs_per_frame
 from inrcodec.video import RawVideoFormat
 
 _MOTIONS = "motions"  # under which a checkpoint has them
@@ -62,6 +63,7 @@ class EncodeOptions:
     resize: tuple[int, int] | None = None
     crop: tuple[int, int] | None = None
     raw: RawVideoFormat | None = None
+    fps: Fraction | None = None
     audio: bool = True
     segment_frames: int = SEGMENT_FRAMES
     device: str = "auto"
@@ -103,7 +105,7 @@ class Encoding:
     ) -> None:
         chosen = preset_named(options.preset)
         model = options.model or chosen.model
-        entry(model)
+        check_settings(model, options.model_settings or {})
         if options.fresh:
             check_fresh(model)
         epochs = options.epochs
@@ -213,6 +215,7 @@ def _read(source: str | Path, options: EncodeOptions, bars: ProgressBars) -> Sou
         resize=options.resize,
         crop=options.crop,
         raw=options.raw,
+        fps=options.fps,
         audio=options.audio,
     )
     return read_source(

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 
 from inrcodec._rounds import EncodedVideo
-from inrcodec.errors import RateError
+from inrcodec.errors import RateError, TimeError
 
 MAX_ROUNDS = 4
 _DB_A_DOUBLING = 2.5  # what twice the bytes are worth, nearly
@@ -18,6 +18,7 @@ _MAX_STEP = 4.0
 _MAX_SIZES = 16
 _CLOSE = 1.12  # sizes nearer than this are not worth another fit
 _RECODES = 5
+_RECODES_RESERVED = 3  # times what one takes: for itself, and for checking the file
 _COARSEST = 0.6  # of the bytes that the fit was made for
 
 
@@ -27,6 +28,7 @@ def search_quality(
     *,
     encode: Callable[[int, int], EncodedVideo],
     psnr_db: Callable[[EncodedVideo], float],
+    seconds_left: Callable[[], float],
 ) -> EncodedVideo:
     """Return the smallest coded clip found whose PSNR is at least `goal_db`.
 
@@ -35,9 +37,11 @@ def search_quality(
         num_bytes: size of the first try.
         encode: fits round i of at most `MAX_ROUNDS` to a number of bytes.
         psnr_db: measures what decodes.
+        seconds_left: until the file must be written and checked.
 
     Raises:
         RateError: no round reached it; says the best PSNR and its bytes.
+        TimeError: there was no time for a fit.
     """
     best: EncodedVideo | None = None
     reached = (-math.inf, 0)
@@ -51,12 +55,16 @@ def search_quality(
             too_small = max(too_small, num_bytes)
             num_bytes = _next_size(num_bytes, math.inf, too_small, enough)
             continue
+        except TimeError:
+            if round_index == 0:
+                raise
+            break
         round_index += 1
         found_db = psnr_db(encoded)
         reached = max(reached, (found_db, encoded.video_bytes))
         if found_db >= goal_db:
             enough = min(enough, num_bytes)
-            encoded = _coarsen(encoded, goal_db, psnr_db)
+            encoded = _coarsen(encoded, goal_db, psnr_db, seconds_left)
             if best is None or encoded.video_bytes < best.video_bytes:
                 best = encoded
         else:
@@ -86,12 +94,19 @@ def _next_size(num_bytes: int, missing_db: float, too_small: float, enough: floa
 
 
 def _coarsen(
-    encoded: EncodedVideo, goal_db: float, psnr_db: Callable[[EncodedVideo], float]
+    encoded: EncodedVideo,
+    goal_db: float,
+    psnr_db: Callable[[EncodedVideo], float],
+    seconds_left: Callable[[], float],
 ) -> EncodedVideo:
-    """Code the same fit in the fewest bytes that still reach the goal."""
+    """Code the same fit in the fewest bytes that still reach the goal, while there is time."""
     full_bytes = encoded.video_bytes
     low, high = _COARSEST, 1.0
+    longest = 0.0
     for _ in range(_RECODES):
+        before = seconds_left()
+        if before < _RECODES_RESERVED * longest:
+            break
         middle = (low + high) / 2
         try:
             candidate = encoded.recode(int(full_bytes * middle))
@@ -101,4 +116,6 @@ def _coarsen(
             high, encoded = middle, candidate
         else:
             low = middle
+        if math.isfinite(before):
+            longest = max(longest, before - seconds_left())
     return encoded

@@ -6,6 +6,7 @@ rates without fitting again. Interrupted rounds go on from the session's checkpo
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import time
@@ -26,7 +27,7 @@ from inrcodec._segment_encode import (
 from inrcodec._session import Session
 from inrcodec._sizing import EncodeJob, configure
 from inrcodec.bitstream import Header, SegmentInfo, file_bytes, section_bytes
-from inrcodec.errors import Interrupted
+from inrcodec.errors import CheckpointError, Interrupted, RateError, TimeError
 from inrcodec.fitting import (
     FitConfig,
     FitResult,
@@ -39,7 +40,7 @@ from inrcodec.models import NetworkConfig, build, count_parameters
 
 _log = logging.getLogger(__name__)
 
-_HEADER_BYTES = 250  # before it is known
+_CONFIG_BYTES = 100  # of a segment's configuration in the header, before it is known
 # Seconds to code a stored value: the step's search packs a segment a few times.
 _CODE_SECONDS_A_PARAMETER = 5e-6
 _CODE_SECONDS = 1.5
@@ -125,9 +126,12 @@ def encode_round(
     Raises:
         Interrupted: Ctrl-C; the session's checkpoint is on the disk.
         RateError: so few bytes hold no network.
+        TimeError: no time is left to fit.
     """
     plan = Plan.of(job, num_bytes, num_rounds=num_rounds)
     reserve = 0.0 if seconds is None else plan.reserve_seconds()
+    if goal_db is not None:
+        reserve *= 2  # whether it is reached is measured before the file is
     fits = []
     for i in range(len(plan.spans)):
         left = None if seconds is None else seconds - session.seconds() - reserve
@@ -153,7 +157,9 @@ class Plan:
             RateError: so few bytes hold no network.
         """
         spans = list(split_segments(len(job.source.frames), job.segment_frames))
-        share = (num_bytes - _HEADER_BYTES) / len(job.source.frames)
+        without_configs = _header(job, [SegmentInfo(b - a, {}) for a, b in spans])
+        fixed_bytes = _fixed_bytes(without_configs) + _CONFIG_BYTES * len(spans)
+        share = (num_bytes - fixed_bytes) / len(job.source.frames)
         configs = [
             configure(
                 job,
@@ -164,26 +170,42 @@ class Plan:
             )
             for (a, b), motion in zip(spans, job.motions, strict=True)
         ]
-        return cls(job, spans, configs, _header(job, configs))
+        segments = [SegmentInfo(config.num_frames, config.to_dict()) for config in configs]
+        return cls(job, spans, configs, _header(job, segments))
 
     def reserve_seconds(self) -> float:
         """Seconds that coding and verifying a file will take."""
         return _reserve_seconds(self.job, self.configs)
 
     def budget(self, i: int, seconds: float | None) -> FitConfig:
-        """Return how segment i is fitted, with its share of the seconds left, if they are bound."""
+        """Return how segment i is fitted, with its share of the seconds left, if they are bound.
+
+        Raises:
+            TimeError: there are none.
+        """
         if seconds is None:
             return self.job.fit
+        if seconds <= 0:
+            raise TimeError(
+                f"the time is {-seconds:.1f} s too short: so much more go into reading, preparing, "
+                "coding and checking, before a step of the fit is made"
+            )
         first, end = self.spans[i]
         share = (end - first) / (len(self.job.source.frames) - first)
-        return replace(self.job.fit, epochs=None, seconds=max(seconds * share, 0.1))
+        return replace(self.job.fit, epochs=None, seconds=seconds * share)
 
     def part(
         self, i: int, num_bytes: int, *, budget: FitConfig, goal_db: float | None = None
     ) -> SegmentJob:
-        """Return segment i of a clip of `num_bytes`."""
+        """Return segment i of a clip of `num_bytes`.
+
+        Raises:
+            RateError: the header alone takes as many.
+        """
         first, end = self.spans[i]
         left = num_bytes - _fixed_bytes(self.header)
+        if left <= 0:
+            raise RateError(f"{num_bytes} bytes are too few: the header alone takes {-left} more")
         motion = self.job.motions[i]
         return SegmentJob(
             self.job.model,
@@ -228,7 +250,16 @@ class Plan:
             config.to_dict(),
         )
         frames = self.job.source.frames[first:end]
-        return _fit(key, stage + stage_end, frames, config, part, session, bars, base_key)
+        return _fit(
+            frames,
+            config,
+            part,
+            key=key,
+            base_key=base_key,
+            stage=stage + stage_end,
+            session=session,
+            bars=bars,
+        )
 
     def coded(self, fits: list[FitResult], num_bytes: int) -> EncodedVideo:
         """Return the clip coded in at most `num_bytes`, audio excluded."""
@@ -237,26 +268,30 @@ class Plan:
 
 
 def _fit(
-    key: str,
-    stage: str,
     frames: Tensor,
     config: NetworkConfig,
     part: SegmentJob,
+    *,
+    key: str,
+    base_key: str | None,
+    stage: str,
     session: Session,
     bars: ProgressBars,
-    base_key: str | None,
 ) -> FitResult:
+    shape = json.dumps(config.to_dict(), sort_keys=True)
     if key in session.finished:
-        return _restore(session.finished[key])
+        return _restore(_checked(session.finished[key], shape, session))
     state = session.fit_states.get(key)
     if state is None and base_key in session.bases:
         state = unpack_state(session.bases[base_key])
+    if state is not None:
+        _checked(state, shape, session)
     if state is not None and part.fit.seconds is not None:
         # The schedule of an interrupted fit goes on as it was planned.
         part = replace(part, fit=replace(part.fit, seconds=state["budget_seconds"]))
 
     def with_budget(fit_state: dict[str, Any]) -> dict[str, Any]:
-        return {**fit_state, "budget_seconds": part.fit.seconds}
+        return {**fit_state, "budget_seconds": part.fit.seconds, "shape": shape}
 
     def remember(fit_state: dict[str, Any]) -> None:
         if base_key is not None and base_key not in session.bases:
@@ -276,15 +311,31 @@ def _fit(
             interrupt=interrupt,
         )
     if result is None:
-        raise Interrupted(
-            f"interrupted; {session.path} keeps what was done: "
-            "go on with the same call and --resume"
-        )
-    session.finish(key, _storable(result))
+        raise Interrupted(_interrupted(session))
+    session.finish(key, {**_storable(result), "shape": shape})
+    if interrupt.requested:
+        raise Interrupted(_interrupted(session))
     return result
 
 
-def _header(job: EncodeJob, configs: list[NetworkConfig]) -> Header:
+def _checked(kept: dict[str, Any], shape: str, session: Session) -> dict[str, Any]:
+    """Return what a checkpoint has of a fit, if it is of this network.
+
+    Which one an encode takes depends on its time too, and on the number of threads.
+    """
+    if kept["shape"] != shape:
+        raise CheckpointError(
+            f"{session.path} has a fit of another network: resume with the same call, its time "
+            "included, or delete it"
+        )
+    return kept
+
+
+def _interrupted(session: Session) -> str:
+    return f"interrupted; {session.path} keeps what was done: go on with the same call and --resume"
+
+
+def _header(job: EncodeJob, segments: list[SegmentInfo]) -> Header:
     metadata = job.source.metadata
     color = metadata.color
     return Header(
@@ -294,7 +345,7 @@ def _header(job: EncodeJob, configs: list[NetworkConfig]) -> Header:
         average_fps=metadata.average_fps,
         timestamps=job.source.timestamps,
         model=job.model,
-        segments=tuple(SegmentInfo(c.num_frames, c.to_dict()) for c in configs),
+        segments=tuple(segments),
         color=(color.primaries, color.transfer, color.matrix, int(color.full_range)),
         sample_aspect_ratio=metadata.sample_aspect_ratio,
         rotation=metadata.rotation % 360,
@@ -342,5 +393,6 @@ def _storable(result: FitResult) -> dict[str, Any]:
 
 
 def _restore(stored: dict[str, Any]) -> FitResult:
+    told = {name: value for name, value in stored.items() if name != "shape"}
     tensors = [tensor.numpy() for tensor in stored["tensors"]]
-    return FitResult(**{**stored, "tensors": tensors})
+    return FitResult(**{**told, "tensors": tensors})

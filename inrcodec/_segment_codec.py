@@ -88,7 +88,7 @@ class SegmentDecoder:
             embeddings = torch.stack(channels, 1)  # (N, C, h, w)
         return cls(network, embeddings, device=device, precision=precision)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def decode(self, indices: Sequence[int]) -> Tensor:
         """Return the frames at `indices` of the segment, `(N, 3, H, W)` uint8 on the device."""
         height, width = self.network.config.height, self.network.config.width

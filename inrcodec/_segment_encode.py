@@ -20,7 +20,7 @@ from torch import Tensor
 from inrcodec._presets import BITS_PER_PARAMETER
 from inrcodec._segment_codec import embedding_grid, tensor_layout
 from inrcodec.bitstream import pack_segment
-from inrcodec.errors import ModelError, RateError
+from inrcodec.errors import ModelSizeError, RateError
 from inrcodec.fitting import FitConfig, FitProgress, FitResult, InterruptFlag, fit
 from inrcodec.models import Network, NetworkConfig, build, count_parameters, for_budget
 from inrcodec.quantization import (
@@ -89,7 +89,7 @@ def size_network(
 
     Raises:
         ModelError: one of the settings is out of its range.
-        RateError: not even the smallest network fits.
+        RateError: not even the smallest network fits, or the largest has not so many values.
     """
     num_frames, _, height, width = frames.shape
     side_bytes, bits = _SIDE_BYTES, bits_per_parameter
@@ -127,10 +127,9 @@ def _nearest_size(model: str, num_params: int, **clip_and_settings: Any) -> Netw
     for share in _SHARES:
         try:
             return for_budget(model, int(share * num_params), **clip_and_settings)
-        except ModelError as exc:
+        except ModelSizeError as exc:
             refused = refused or exc
-    assert refused is not None  # the loop runs
-    raise refused
+    raise RateError(f"{model}: {refused}") from refused
 
 
 def fit_segment(

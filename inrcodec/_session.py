@@ -20,7 +20,7 @@ from torch import Tensor
 from inrcodec.errors import CheckpointError
 from inrcodec.fitting import load_checkpoint, save_checkpoint
 
-_LAYOUT = 8  # of what a checkpoint holds; those of other versions are refused
+_LAYOUT = 9  # of what a checkpoint holds; those of other versions are refused
 
 
 class Session:
@@ -53,7 +53,6 @@ class Session:
         self.fit_states: dict[str, dict[str, Any]] = {}
         self.bases: dict[str, Tensor] = {}  # packed states, that several fits go on from
         self.started = started
-        self.resumed = False
         if resume and self.path.exists():
             self._load()
 
@@ -109,7 +108,6 @@ class Session:
                 "resume with the same call, or delete it"
             )
         self.started -= seconds
-        self.resumed = True
 
 
 def checkpoint_path(output: Path) -> Path:

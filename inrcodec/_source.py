@@ -35,6 +35,7 @@ class SourceOptions:
     resize: tuple[int, int] | None = None  # (width, height)
     crop: tuple[int, int] | None = None  # (width, height), central, before the resize
     raw: RawVideoFormat | None = None  # for .yuv; None: what the dataset or the file's name says
+    fps: Fraction | None = None  # of a folder or pattern of images
     audio: bool = True
 
 
@@ -88,7 +89,12 @@ def read_source(
     path = source_path(name)
     raw = options.raw or raw_format(name, path)
     with VideoReader(
-        path, frames=options.frames, resize=options.resize, crop=options.crop, raw=raw
+        path,
+        frames=options.frames,
+        resize=options.resize,
+        crop=options.crop,
+        raw=raw,
+        fps=options.fps,
     ) as reader:
         metadata = reader.metadata
         read = list(progress(reader, _expected_frames(metadata, options.frames)))

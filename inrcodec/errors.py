@@ -4,8 +4,11 @@
     ├── BitstreamError        an .inr file is damaged, truncated, hostile or of an unknown version
     ├── VideoError            a source cannot be read, or an output cannot be written
     ├── ModelError            hyper-parameters that a network does not admit
-    │   └── UnknownModelError an unknown network
+    │   ├── UnknownModelError an unknown network
+    │   ├── ModelSettingError a setting that the network does not have, or not of this type
+    │   └── ModelSizeError    a number of values that the network cannot store
     ├── RateError             a rate or quality target that cannot be met
+    ├── TimeError             a budget of time that leaves none to fit in
     ├── DatasetError          a dataset that is not there, or is not what it should be
     ├── CheckpointError       a checkpoint that does not belong to this encode
     ├── EvaluationError       an evaluation that cannot go on: a missing extra, mixed records
@@ -26,7 +29,10 @@ __all__ = [
     "InrcodecError",
     "Interrupted",
     "ModelError",
+    "ModelSettingError",
+    "ModelSizeError",
     "RateError",
+    "TimeError",
     "UnknownModelError",
     "VideoError",
 ]
@@ -52,8 +58,20 @@ class UnknownModelError(ModelError):
     """No network has this name."""
 
 
+class ModelSettingError(ModelError):
+    """The network has no setting of this name, or not of this type."""
+
+
+class ModelSizeError(ModelError):
+    """The network cannot be made so small, or so large."""
+
+
 class RateError(InrcodecError):
     """A rate or quality target that cannot be met."""
+
+
+class TimeError(InrcodecError):
+    """A budget of time that leaves none to fit in."""
 
 
 class DatasetError(InrcodecError):

@@ -12,7 +12,16 @@ from ._network import (
     count_parameters,
     macs_per_frame,
 )
-from ._registry import Entry, build, config_from_dict, entry, for_budget, names, register
+from ._registry import (
+    Entry,
+    build,
+    check_settings,
+    config_from_dict,
+    entry,
+    for_budget,
+    names,
+    register,
+)
 from ._strides import choose_strides
 from .boost import BoostConfig, Boosted
 from .enerv import ENeRV, ENeRVConfig
@@ -46,6 +55,7 @@ __all__ = [
     "Sizing",
     "StoredSize",
     "build",
+    "check_settings",
     "choose_strides",
     "config_from_dict",
     "count_parameters",

@@ -9,16 +9,16 @@ smallest networks from several base widths.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any, TypeVar
 
-from inrcodec.errors import ModelError
+from inrcodec.errors import ModelError, ModelSizeError
 
 from ._config import NetworkConfig, Sizing, check_range, count_parameters, typed
 from ._network import macs_per_frame
 
-__all__ = ["TOLERANCE", "fit_to_budget"]
+__all__ = ["TOLERANCE", "check_overrides", "fit_to_budget"]
 
 TOLERANCE = 0.02  # promised
 _GOOD_ENOUGH = 0.002  # where the search stops
@@ -57,10 +57,10 @@ def fit_to_budget(
             the cheapest is taken.
         quick: whether the head upsamples by more in any case, since the fit will be short.
 
-    Raises: ModelError for a size that the network cannot have, or an unknown override.
+    Raises: ModelSizeError for a size that the network cannot have; ModelError for an override.
     """
     check_range("num_params", num_params, 1, 2**40)
-    _check_overrides(config_class, overrides)
+    check_overrides(config_class, overrides)
     sizing = Sizing(height, width, num_frames, num_params, quick=quick)
     best = _fit_stored_size(config_class, sizing, overrides)
     if max_kmac_per_pixel is None:
@@ -115,8 +115,8 @@ def _fit_stored_size(
     return best
 
 
-def _refusal(nearest: NetworkConfig, num_params: int, what: str) -> ModelError:
-    return ModelError(
+def _refusal(nearest: NetworkConfig, num_params: int, what: str) -> ModelSizeError:
+    return ModelSizeError(
         f"{num_params} parameters; the {what} size of this network at {nearest.width}x"
         f"{nearest.height}, {nearest.num_frames} frames is {count_parameters(nearest).total}"
     )
@@ -166,7 +166,11 @@ def _neighbours(config: ConfigT, most: int = 1) -> Iterator[ConfigT]:
             continue
 
 
-def _check_overrides(config_class: type[NetworkConfig], overrides: dict[str, Any]) -> None:
+def check_overrides(config_class: type[NetworkConfig], overrides: Mapping[str, object]) -> None:
+    """Check that `overrides` are fields of the configuration but `channels`, and of their types.
+
+    Raises: ModelError.
+    """
     types = {f.name: str(f.type) for f in dataclasses.fields(config_class)}
     allowed = types.keys() - {"height", "width", "num_frames", "channels"}
     for name, value in overrides.items():

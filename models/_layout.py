@@ -2,8 +2,8 @@
 
 In: the frames' size, their number and the budget. Out: strides of the stages and of the head, whose
 product is a cell's side, and the embedding's channels. A third of the values are embeddings, which
-is an eighth of a file's bytes: cells of 4 channels, as many as that pays for, of 32x32 pixels or
-more.
+is a sixth of a file's bytes or more, motion included: cells of 4 channels, as many as that pays
+for, of 32x32 pixels or more.
 """
 
 from __future__ import annotations

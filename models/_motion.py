@@ -131,6 +131,12 @@ def _exact(device: torch.device) -> AbstractContextManager[object]:
 
 def _interpolation(num_cells: int, num_pixels: int, *, device: torch.device) -> Tensor:
     """Return the matrix (num_pixels, num_cells) that upsamples linearly, half-pixel centres."""
-    cells = torch.eye(num_cells, device=device)[None]
-    weights = F.interpolate(cells, num_pixels, mode="linear", align_corners=False)
-    return weights[0].T
+    pixels = torch.arange(num_pixels, device=device)
+    at = (2 * pixels + 1) * num_cells - num_pixels  # over 2 * num_pixels, in cells: exact integers
+    at = at.clamp(0, 2 * num_pixels * (num_cells - 1))
+    first = at // (2 * num_pixels)
+    share = (at % (2 * num_pixels)) / (2 * num_pixels)  # of the next cell
+    weights = torch.zeros(num_pixels, num_cells, device=device)
+    weights[pixels, first] = 1 - share
+    weights[pixels, (first + 1).clamp(max=num_cells - 1)] += share
+    return weights

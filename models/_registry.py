@@ -7,13 +7,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from inrcodec.errors import ModelError, UnknownModelError
+from inrcodec.errors import ModelError, ModelSettingError, UnknownModelError
 
-from ._budget import fit_to_budget
+from ._budget import check_overrides, fit_to_budget
 from ._config import NetworkConfig, show
 from ._network import Network
 
-__all__ = ["Entry", "build", "config_from_dict", "entry", "for_budget", "names", "register"]
+__all__ = [
+    "Entry",
+    "build",
+    "check_settings",
+    "config_from_dict",
+    "entry",
+    "for_budget",
+    "names",
+    "register",
+]
 
 NetworkT = TypeVar("NetworkT", bound=Network)
 
@@ -109,6 +118,22 @@ def config_from_dict(
     return found.config_class.from_dict(fields, height=height, width=width, num_frames=num_frames)
 
 
+def check_settings(name: str, settings: Mapping[str, object]) -> None:
+    """Check that a network has these settings, of these types, and that its name leaves them free.
+
+    Whether their values go together is seen when the network is sized.
+
+    Raises: UnknownModelError; ModelSettingError with the settings that there are.
+    """
+    found = entry(name)
+    try:
+        for field, value in found.variant.items():
+            _check_variant(name, field, settings.get(field, value), value)
+        check_overrides(found.config_class, settings)
+    except ModelError as exc:
+        raise ModelSettingError(str(exc)) from exc
+
+
 def for_budget(
     name: str,
     num_params: int,
@@ -126,11 +151,10 @@ def for_budget(
     most `max_kmac_per_pixel` thousand multiply-accumulates a pixel. `quick` asks for a shape whose
     steps cost less, for a fit that can make few, of networks whose rule has one.
 
-    Raises: ModelError that says the smallest or largest possible size.
+    Raises: ModelSizeError that says the smallest or largest possible size; ModelSettingError.
     """
+    check_settings(name, overrides)
     found = entry(name)
-    for field, value in found.variant.items():
-        _check_variant(name, field, overrides.get(field, value), value)
     return fit_to_budget(
         found.config_class,
         num_params,

@@ -113,7 +113,9 @@ def run_x265(reference: Reference, *, preset: str, max_bytes: int, folder: Path)
     codec = find_codec("x265")
 
     def encode(tenths: int) -> CodecPoint:
-        return codec.encode(reference, tenths / 10, preset=preset, feed="rgb", folder=folder)
+        return codec.encode(
+            reference, tenths / 10, preset=preset, tune_psnr=True, feed="rgb", folder=folder
+        )
 
     low, high = 0, CRF_TENTHS  # the CRF sought, in tenths, is in [low, high]
     while low < high:
@@ -125,7 +127,7 @@ def run_x265(reference: Reference, *, preset: str, max_bytes: int, folder: Path)
     best = encode(high)
     rgb, _ = codec.decode(best, reference, folder)
     return Result(
-        codec=f"x265 {preset}, crf {best.quality}",
+        codec=f"x265 {preset} tune=psnr, crf {best.quality}",
         num_bytes=best.num_bytes,
         frames=rgb.rgb(0, rgb.num_frames),
         encode_seconds=best.encode_seconds,
@@ -136,7 +138,7 @@ def run_x265(reference: Reference, *, preset: str, max_bytes: int, folder: Path)
 def print_table(results: list[Result], *, source: torch.Tensor) -> None:
     """One line a codec; PSNR is of 8-bit RGB frames, averaged over frames."""
     num_pixels = source.shape[0] * source.shape[2] * source.shape[3]
-    columns = "{:<24} {:>9} {:>7} {:>8} {:>9} {:>9}"
+    columns = "{:<34} {:>9} {:>7} {:>8} {:>9} {:>9}"
     print("\n" + columns.format("codec", "bytes", "bpp", "PSNR dB", "encode s", "decode s"))
     for result in results:
         bpp = 8 * result.num_bytes / num_pixels

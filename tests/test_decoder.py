@@ -239,3 +239,15 @@ def _assert_same(a: torch.Tensor, b: torch.Tensor) -> None:
     difference = np.abs(a.numpy().astype(int) - b.numpy().astype(int))
     assert difference.max(initial=0) <= 1
     assert (difference > 0).mean() < 0.001
+
+
+def test_what_is_decoded_may_be_changed(tiny_inr: Path) -> None:
+    with inrcodec.VideoDecoder(tiny_inr) as decoder:
+        batch = decoder[0:2]
+        batch[:, :, :10] = 0
+        assert int(batch[:, :, :10].max()) == 0
+
+
+def test_indices_are_integers(tiny_inr: Path) -> None:
+    with inrcodec.VideoDecoder(tiny_inr) as decoder, pytest.raises(TypeError):
+        decoder.get_frames_at([1.5])  # type: ignore[list-item]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -21,7 +22,14 @@ import inrcodec
 from inrcodec import _encode, _rounds, models
 from inrcodec._info import describe
 from inrcodec.cli import main
-from inrcodec.errors import CheckpointError, Interrupted, ModelError, RateError, VideoError
+from inrcodec.errors import (
+    CheckpointError,
+    Interrupted,
+    ModelError,
+    RateError,
+    TimeError,
+    VideoError,
+)
 from inrcodec.fitting import InterruptFlag
 from inrcodec.video import VideoReader
 
@@ -336,6 +344,7 @@ def test_settings_override_the_recipe_and_the_sizing_rule(tiny_clip: Path, tmp_p
         ({"fit_settings": {"epochs": 3}}, "fit setting is 'epochs'"),
         ({"fit_settings": {"learning_rate": "high"}}, "learning_rate is 'high', must be of type"),
         ({"model_settings": {"heads": 3}}, "cannot override 'heads'"),
+        ({"model": "nervpp-repo", "model_settings": {"block": "plain"}}, "fixes it to"),
         ({"bits_per_parameter": 0.0}, "bits_per_parameter is 0.0, must be > 0"),
     ],
 )
@@ -430,3 +439,56 @@ def test_clips_of_other_shapes_and_lengths(
         assert (reader.metadata.width, reader.metadata.height) == size
         assert str(reader.metadata.sample_aspect_ratio) == aspect
         assert sum(1 for _ in reader) == num_frames
+
+
+def test_no_time_for_a_step_is_refused(tiny_clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(TimeError, match=r"s too short"):
+        inrcodec.encode(tiny_clip, tmp_path / "a.inr", time_seconds=0.5, bpp=8.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fit_of_another_network_is_not_gone_on_with(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*told: Any, **named: Any) -> None:
+        named["save"]({"steps": 1})
+
+    monkeypatch.setattr(_rounds, "fit_segment", interrupted)
+    told: dict[str, Any] = {"bpp": 8.0, "time_seconds": 60.0}
+    with pytest.raises(Interrupted):
+        inrcodec.encode(tiny_clip, tmp_path / "a.inr", **told)
+    monkeypatch.setattr("inrcodec._sizing._FEWEST_VISITS", math.inf)  # another shape
+    with pytest.raises(CheckpointError, match="of another network"):
+        inrcodec.encode(tiny_clip, tmp_path / "a.inr", resume=True, **told)
+
+
+def test_too_few_bytes_for_the_header_are_told_before_the_fit(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_rounds, "fit_segment", lambda *told, **named: pytest.fail("fitted"))
+    with pytest.raises(RateError):
+        inrcodec.encode(tiny_clip, tmp_path / "a.inr", size_bytes=220, epochs=1)
+
+
+@pytest.mark.parametrize("size_bytes", [1000, 1500])
+def test_a_network_that_cannot_be_so_small_is_a_matter_of_the_rate(
+    size_bytes: int, tiny_clip: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RateError, match="smallest possible size"):
+        inrcodec.encode(
+            tiny_clip, tmp_path / "a.inr", model="enerv", size_bytes=size_bytes, epochs=1
+        )
+
+
+def test_numbers_of_numpy_are_numbers(tiny_clip: Path, tmp_path: Path) -> None:
+    report = inrcodec.encode(tiny_clip, tmp_path / "a.inr", epochs=1, bpp=np.float32(8.0))
+    assert report.bpp <= 8.0
+
+
+def test_images_have_the_rate_that_is_told(tiny_clip: Path, tmp_path: Path) -> None:
+    inrcodec.encode(tiny_clip, tmp_path / "a.inr", epochs=1, bpp=8.0)
+    inrcodec.decode(tmp_path / "a.inr", tmp_path / "frames%d.png")
+    told = ["encode", str(tmp_path / "frames%d.png"), str(tmp_path / "b.inr"), "-q"]
+    assert main([*told, "--fps", "30000/1001", "--epochs", "1", "--bpp", "8"]) == 0
+    with inrcodec.VideoDecoder(tmp_path / "b.inr") as decoder:
+        assert decoder.metadata.average_fps == pytest.approx(29.97, abs=0.01)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _MAX_INT = 1 << 31
 _MAX_PTS = 1 << 62
+MAX_MAP_BYTES = 1 << 24
 _TEXTS = ("codec", "layout", "language")
 _INTEGERS = ("sample_rate", "channels", "bit_rate")
 _FIELDS_A_PACKET = 5
@@ -54,7 +55,10 @@ def unpack_audio(data: bytes) -> AudioStream:
     from inrcodec.video import AudioStream
 
     reader = ByteReader(data, "audio")
-    fields = unpack_msgpack(reader.take(reader.uvarint()), "audio")
+    length = reader.uvarint()
+    if length > MAX_MAP_BYTES:
+        raise BitstreamError(f"audio: map of {length} bytes, must be <= {MAX_MAP_BYTES}")
+    fields = unpack_msgpack(reader.take(length), "audio")
     if not isinstance(fields, dict):
         raise BitstreamError("audio: must be a map")
     expected = {*_TEXTS, *_INTEGERS, "time_base", "extradata", "packets"}

@@ -138,14 +138,20 @@ class InrFile:
             raise BitstreamError(f"file has {self.num_bytes} bytes, its index says {offset}")
 
     def _section(self, kind: bytes, at: int, length: int) -> bytes:
-        self._file.seek(self._offsets[at])
         try:
-            payload = sections.read_section(self._file, kind, max_bytes=length)
+            file = io.BytesIO(self._bytes_at(self._offsets[at], length + sections.FRAME_BYTES))
+            payload = sections.read_section(file, kind, max_bytes=length)
             if len(payload) != length:
                 raise BitstreamError(f"section has {len(payload)} bytes, the index says {length}")
         except BitstreamError as exc:
             raise BitstreamError(f"{self.name}: {exc}") from exc
         return payload
+
+    def _bytes_at(self, offset: int, count: int) -> bytes:
+        """Return bytes of the file without moving it: threads and forked processes share that."""
+        if isinstance(self._file, io.BytesIO):
+            return self._file.getbuffer()[offset : offset + count].tobytes()
+        return os.pread(self._file.fileno(), count, offset)
 
 
 def _umask() -> int:

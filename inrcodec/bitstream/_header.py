@@ -26,6 +26,7 @@ _MAX_INT = 1 << 31
 _MAX_PTS = 1 << 62
 _MAX_TEXT = 64
 _MAX_ITEMS = 1 << 22
+_MAX_LISTS = 1 << 20
 _DEFAULT_COLOR = (2, 2, 2, 0)
 
 
@@ -125,6 +126,15 @@ def unpack_msgpack(data: bytes, what: str) -> object:
     """
     # An item takes a byte or more; the unpacker makes room for as many as a length claims.
     most = min(_MAX_ITEMS, len(data))
+    num_lists = 0
+
+    def count(items: list[object]) -> list[object]:
+        nonlocal num_lists
+        num_lists += 1  # an empty one takes a byte, and 56 in memory
+        if num_lists > _MAX_LISTS:
+            raise ValueError(f"more than {_MAX_LISTS} lists")
+        return items
+
     try:
         value: object = msgpack.unpackb(
             data,
@@ -134,6 +144,7 @@ def unpack_msgpack(data: bytes, what: str) -> object:
             max_map_len=most,
             max_ext_len=0,
             object_pairs_hook=_pairs,
+            list_hook=count,
             ext_hook=_no_extension,
         )
     except (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException) as exc:

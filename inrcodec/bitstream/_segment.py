@@ -124,7 +124,8 @@ def segment_sizes(
         for table, symbols in tensor:
             tensor_bits[-1] += float(costs[table][symbols - models[table].lowest].sum())
             shared[table].append(symbols)
-    entropy_bits = sum(empirical_entropy_bits(np.concatenate(symbols)) for symbols in shared)
+    used = [np.concatenate(symbols) for symbols in shared if symbols]
+    entropy_bits = sum(map(empirical_entropy_bits, used))
     payload_bytes = tuple(len(payload) for payload in coded.payloads)
     return SegmentSizes(
         len(data) - sum(payload_bytes),

@@ -14,9 +14,10 @@ import traceback
 import warnings
 from collections.abc import Sequence
 
+from inrcodec._signals import terminate_as_interrupt
 from inrcodec.cli import _compare, _datasets, _decode, _encode, _eval, _info, _ladder, _play, _zoo
 from inrcodec.cli._parser import CommandParser
-from inrcodec.errors import InrcodecError, Interrupted, UnknownModelError
+from inrcodec.errors import InrcodecError, Interrupted, ModelSettingError, UnknownModelError
 
 __all__ = ["main"]
 
@@ -35,20 +36,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     if verbose:
         logging.basicConfig(format="inrcodec: %(message)s", level=logging.INFO)
     try:
-        status: int = arguments.run(arguments)
+        with terminate_as_interrupt():
+            status: int = arguments.run(arguments)
         sys.stdout.flush()
     except (Interrupted, KeyboardInterrupt) as exc:
         return _fail(str(exc) or "interrupted", _INTERRUPTED)
-    except UnknownModelError as exc:
+    except (UnknownModelError, ModelSettingError) as exc:
         return _fail(str(exc), _WRONG_CALL)
-    except (InrcodecError, FileNotFoundError, IsADirectoryError, PermissionError) as exc:
-        if verbose:
-            traceback.print_exc()
-        return _fail(str(exc), _FAILED)
     except BrokenPipeError:
         # Whoever read the output has left; Python would complain at exit without this.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _FAILED
+    except (InrcodecError, OSError) as exc:  # also a full disk
+        if verbose:
+            traceback.print_exc()
+        return _fail(str(exc), _FAILED)
     except ValueError as exc:
         return _fail(str(exc), _WRONG_CALL)
     return status

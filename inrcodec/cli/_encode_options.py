@@ -76,7 +76,7 @@ def add_options(parser: argparse.ArgumentParser, *, what: str) -> None:
         "--fresh",
         action="store_true",
         help="choose the frequencies of the positional encoding by the clip, before the fit "
-        "(networks driven by the frame index: nerv, nervpp, ...)",
+        "(networks without embeddings that have one: nerv, nervpp, ...)",
     )
     fit.add_argument(
         "--segment-frames",
@@ -92,7 +92,7 @@ def add_options(parser: argparse.ArgumentParser, *, what: str) -> None:
     )
 
     video = parser.add_argument_group("source")
-    source_options.add_source(video)
+    source_options.add_source(video, images_have_rate=True)
     video.add_argument("--no-audio", action="store_true", help="leave the audio out")
     parser.add_argument("--json", action="store_true", help="print what is reported as JSON")
     p.add_verbosity(parser)
@@ -116,7 +116,7 @@ def keywords(arguments: argparse.Namespace) -> dict[str, Any]:
         "frames": arguments.frames,
         "resize": arguments.resize,
         "crop": arguments.crop,
-        "raw": source_options.raw_format(arguments),
+        **source_options.formats(arguments),
         "audio": not arguments.no_audio,
         "segment_frames": arguments.segment_frames,
         "device": arguments.device,

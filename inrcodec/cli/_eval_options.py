@@ -69,8 +69,14 @@ def _check_kinds(given: Any) -> None:
     kinds = {kind_of(name) for name in given.codecs}
     if given.bpps and "inr" not in kinds:
         raise ValueError("--points is for networks, and --codecs names none")
-    if given.gop_frames is not None and "reference" not in kinds:
-        raise ValueError("--gop is for reference codecs, and --codecs names none")
+    fits = {"--epochs": given.epochs, "--time": given.time_seconds, "--recipe": given.recipe}
+    for option, value in fits.items():
+        if value is not None and "inr" not in kinds:
+            raise ValueError(f"{option} is for networks, and --codecs names none")
+    references = {"--gop": given.gop_frames is not None, "--tune-psnr": given.tune_psnr}
+    for option, is_given in references.items():
+        if is_given and "reference" not in kinds:
+            raise ValueError(f"{option} is for reference codecs, and --codecs names none")
 
 
 def _once_a_codec(

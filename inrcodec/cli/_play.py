@@ -44,22 +44,21 @@ def run(arguments: argparse.Namespace) -> int:
             "no player found: install ffplay (package ffmpeg) or mpv, "
             "or decode to .mp4 and open that"
         )
-    from inrcodec import decode
+    from inrcodec import VideoDecoder, decode
 
+    told: dict[str, Any] = {"device": arguments.device, "precision": arguments.precision}
+    with VideoDecoder(arguments.input, **told):
+        pass  # what cannot be played is told before a window opens
     options = next(options for name, options in _PLAYERS.items() if name in player.split("/")[-1])
     process = subprocess.Popen([player, *options], stdin=subprocess.PIPE)
     assert process.stdin is not None  # it is a pipe
     try:
-        decode(
-            arguments.input,
-            cast(BinaryIO, process.stdin),
-            frames=arguments.frames,
-            device=arguments.device,
-            precision=arguments.precision,
-        )
+        decode(arguments.input, cast(BinaryIO, process.stdin), frames=arguments.frames, **told)
         process.stdin.close()
-    except (BrokenPipeError, VideoError):
-        if process.poll() is None:
-            process.kill()
+    except BaseException as exc:
+        is_over = process.poll() is not None
+        process.kill()
+        process.wait()
+        if not (is_over and isinstance(exc, (BrokenPipeError, VideoError))):
             raise
     return 1 if process.wait() else 0

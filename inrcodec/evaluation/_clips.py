@@ -67,9 +67,18 @@ def single_sources(
         if folder in folders:
             raise ValueError(f"{clip}: another source has the name {folder} too: {folders[folder]}")
         folders[folder] = clip
-    if raw is not None and not any(map(_takes_raw, clips)):
-        raise ValueError("--video-size is for raw .yuv files, and no source is one")
+    check_raw_is_for_some(raw, clips)
     return clips
+
+
+def check_raw_is_for_some(raw: RawVideoFormat | None, sources: Iterable[str | Path]) -> None:
+    """Refuse the format of raw `.yuv` files where no source is one.
+
+    Raises:
+        ValueError: so it is.
+    """
+    if raw is not None and not any(_takes_raw(str(source)) for source in sources):
+        raise ValueError("--video-size is for raw .yuv files, and no source is one")
 
 
 def raw_of(source: str, given: RawVideoFormat | None) -> RawVideoFormat | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inrcodec.errors import EvaluationError, VideoError
+from inrcodec.evaluation._clips import check_raw_is_for_some
 from inrcodec.evaluation._compared import (
     ComparedVideo,
     DecodedVideo,
@@ -69,10 +70,11 @@ def compare(
         BitstreamError: an `.inr` file is damaged.
         EvaluationError: a video has not the reference's size or number of frames, no metric is
             left for frames of this size, an extra is missing, or the disk is full.
-        ValueError: no metric, or an unknown one.
+        ValueError: no metric, or an unknown one; `raw` is given and no video is a raw `.yuv`.
         VideoError: a video cannot be read.
     """
     check_metrics(metrics)
+    check_raw_is_for_some(raw, (reference, *videos))
     cut = Cut(frames, crop, resize)
     try:
         source, *others = [look_at(video, raw) for video in (reference, *videos)]

@@ -213,6 +213,8 @@ def _inr(codec: str, reference: Reference, options: EvalOptions, workers: int) -
         "seed": options.seed,
         "device": resolve_device(options.device).type,
     }
+    if codec == chosen.model:
+        settings["preset"] = options.preset  # it bounds what decoding its model may cost
     return options.bpps or auto_bpps(reference.rgb), recipe, settings
 
 

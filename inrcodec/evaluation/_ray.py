@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from inrcodec._provenance import num_cores
+from inrcodec._signals import terminate_as_interrupt
 from inrcodec.evaluation._extras import require_extra
 from inrcodec.evaluation._plan import PointJob
 from inrcodec.evaluation._run_job import Outcome, run_job
-from inrcodec.evaluation._signals import terminate_as_interrupt
 from inrcodec.evaluation._workers import SAVING_SECONDS
 
 

@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from inrcodec._signals import terminate_as_interrupt
 from inrcodec.errors import Interrupted
 from inrcodec.evaluation._check_options import check_options
 from inrcodec.evaluation._clips import (
@@ -28,7 +29,6 @@ from inrcodec.evaluation._lock import folder_lock
 from inrcodec.evaluation._plan import EvalOptions, PointJob, plan
 from inrcodec.evaluation._points import is_done, load_points
 from inrcodec.evaluation._progress_lines import ProgressLines
-from inrcodec.evaluation._signals import terminate_as_interrupt
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ from multiprocessing import connection
 from typing import Any
 
 from inrcodec._provenance import num_cores
+from inrcodec._signals import terminate_as_interrupt
 from inrcodec.errors import Interrupted
 from inrcodec.evaluation._plan import PointJob
 from inrcodec.evaluation._run_job import Outcome, run_job
-from inrcodec.evaluation._signals import terminate_as_interrupt
 
 SAVING_SECONDS = 60.0  # what a worker is given to save its checkpoint after Ctrl-C
 _ENDING_SECONDS = 5.0  # and an idle one to end

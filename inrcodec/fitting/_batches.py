@@ -11,6 +11,7 @@ from torch import Tensor
 from inrcodec.models import Network
 
 _FRAMES_ON_DEVICE_BYTES = 8 << 30
+_SHARE_OF_MEMORY = 0.25  # of the device's free memory, which a step needs too
 
 
 def frame_batch(frames: Tensor, indices: Tensor, device: torch.device) -> Tensor:
@@ -37,6 +38,8 @@ def embed_all(network: Network, frames: Tensor) -> Tensor | None:
 
 def place_frames(frames: Tensor, device: torch.device) -> Tensor:
     """Keep the whole segment on the device when it is small enough for that."""
-    if device.type == "cuda" and frames.numel() <= _FRAMES_ON_DEVICE_BYTES:
-        return frames.to(device)
-    return frames
+    if device.type != "cuda":
+        return frames
+    free_bytes, _ = torch.cuda.mem_get_info(device)
+    most = min(_FRAMES_ON_DEVICE_BYTES, int(_SHARE_OF_MEMORY * free_bytes))
+    return frames.to(device) if frames.numel() <= most else frames

@@ -16,7 +16,7 @@ _KINDS: dict[str, Any] = {
     "None": type(None),
 }
 QUANTIZERS = ("sensitivity", "range", "entropy")
-ROUNDINGS = ("feedback", "nearest")
+ROUNDINGS = ("soft", "feedback", "nearest")
 EMBEDDING_CODINGS = ("context", "plain")
 _NUM_BETAS = {"adam": 2, "adamw": 2, "adan": 3, "muon": 2, "soap": 2}
 _DECAYING = ("adamw", "muon")  # have weight decay
@@ -52,10 +52,12 @@ class FitConfig:
     # over rate; `range`, as uniform b-bit quantisation has it; `entropy`, learned with a Gaussian
     # for the rate (consistent entropy minimisation, arXiv 2402.18152).
     quantizer: str = "sensitivity"
-    # How weights enter the quantised phase, in ROUNDINGS: `feedback`, what rounding takes from a
-    # layer's outputs given back by its other weights (arXiv 2210.17323), or `nearest`, as learned
-    # steps have it.
-    rounding: str = "feedback"
+    # How weights are rounded in the quantised phase, in ROUNDINGS: `soft`, the harder the nearer
+    # its end (arXiv 2006.09952); or with straight-through gradients, once they have entered it by
+    # `feedback`, what rounding takes from a layer's outputs given back by its other weights (arXiv
+    # 2210.17323), or as `nearest`, which learned steps have. Without such a phase `soft` is
+    # `feedback`.
+    rounding: str = "soft"
     # Of embeddings, in EMBEDDING_CODINGS: `context`, as changes and by what is beside them; or
     # `plain`, value by value.
     embedding_coding: str = "context"
@@ -80,6 +82,7 @@ class FitConfig:
         _check(self.auxiliary_weight >= 0, "auxiliary_weight", self.auxiliary_weight, ">= 0")
         _check(self.rate_weight >= 0, "rate_weight", self.rate_weight, ">= 0")
         self._check_quantizer()
+        _check(abs(self.seed) < 2**40, "seed", self.seed, "under 2^40 in magnitude")
         _check(0 <= self.ema <= 1, "ema", self.ema, "0 to 1")
         _check(0 <= self.qat_fraction <= 1, "qat_fraction", self.qat_fraction, "0 to 1")
         precisions = ("auto", "fp32", "bf16")
@@ -89,6 +92,11 @@ class FitConfig:
     def codes_in_context(self) -> bool:
         """Whether embeddings are coded as changes and by what is beside them."""
         return self.embedding_coding == "context"
+
+    @property
+    def rounds_softly(self) -> bool:
+        """Whether the quantised phase, if there is one, rounds weights little by little."""
+        return self.rounding == "soft" and self.quantizer != "entropy" and self.qat_fraction > 0
 
     def _check_types(self) -> None:
         for field in fields(self):

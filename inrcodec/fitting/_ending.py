@@ -57,6 +57,7 @@ class Ending:
         self.stopped = "budget"
         self._least: float | None = None
         self._is_forecastable = config.schedule == "cosine" and not config.ema
+        self._rounds_softly = config.rounds_softly
         self._asks_for_rounding = self._is_forecastable or config.rate_weight > 0
         self.rounding = Rounding()
         self.quantized_from: int | None = None  # the first step through the quantiser
@@ -109,11 +110,19 @@ class Ending:
         """
         if not self._is_forecastable:
             return None
+        points, used_share, quantized_from = self.curve.points, used / self.clock.end, None
+        if not self._rounds_softly:
+            quantized_from = self.quantized_from
+        elif self.quantized_from is not None:
+            # Weights that are rounded little by little do not tell yet: what was foretold holds.
+            before = [point for point in points if point.steps <= self.quantized_from]
+            used_share *= before[-1].steps / points[-1].steps if before else 0.0
+            points = before
         return forecast(
-            self.curve.points,
-            used_share=used / self.clock.end,
+            points,
+            used_share=used_share,
             noise=self.rounding.noise,
-            quantized_from=self.quantized_from,
+            quantized_from=quantized_from,
         )
 
     def state(self) -> dict[str, Any]:
@@ -147,5 +156,7 @@ class Ending:
             return
         self.clock.finish_in(rest, used=used)
         self.stopped = reason
-        share, found_db = 100 * self.clock.used_share, self.curve.points[-1].psnr_db
-        _log.info("%s at %.2f dB: the fit ends at %.0f %% of its budget", reason, found_db, share)
+        points = self.curve.points  # none of a fit that reaches its goal in the first epoch
+        at = f" at {points[-1].psnr_db:.2f} dB" if points else ""
+        share = 100 * self.clock.used_share
+        _log.info("%s%s: the fit ends at %.0f %% of its budget", reason, at, share)

@@ -21,7 +21,7 @@ _LEAST_PROGRESS = 0.12
 _LEAST_POINTS = 6
 _A_DB, _B = 1.64, 0.294
 _STEEPEST_DB = 3.0  # the first epochs' rise does not go on
-_NOISE_LEFT = 0.5  # at the end, of the noise as last measured
+_NOISE_LEFT = 0.4  # at the end, of the noise as last measured
 _QUANTIZED_DB = 1.07  # a doubling, once the fit goes through the quantiser
 # The error is about so much, and so much more for each doubling of the steps that is left.
 _ERROR_DB = 0.1

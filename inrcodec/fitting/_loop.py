@@ -8,7 +8,8 @@ of the used part of its budget.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ from inrcodec.fitting._interrupt import InterruptFlag
 from inrcodec.fitting._losses import LOSSES, psnr_of_mse
 from inrcodec.fitting._optimizers import build_optimizers
 from inrcodec.fitting._order import FrameOrder
-from inrcodec.fitting._precision import resolve_precision
+from inrcodec.fitting._precision import fp32_arithmetic, resolve_precision
 from inrcodec.fitting._progress import FitProgress, FitResult
 from inrcodec.fitting._qat import CodedBytes
 from inrcodec.fitting._rate_control import RateControl
@@ -91,6 +92,7 @@ def fit(
         device=device,
         goal_db=goal_db,
         motion=motion,
+        is_fresh=state is None,
     )
     if state is not None:
         run.load_state(state)
@@ -133,14 +135,18 @@ class _Fit:
         device: torch.device,
         goal_db: float | None = None,
         motion: Tensor | None = None,
+        is_fresh: bool = True,
     ) -> None:
         self.started = time.perf_counter()
         self.config = config
         self.device = device
         self.network = network.to(device).to(memory_format=torch.channels_last).train()
         self.frames = place_frames(frames, device)
-        network.calibrate(self.frames, motion)
-        self.order = FrameOrder(len(frames), config.batch_size, config.seed)
+        if is_fresh:
+            network.calibrate(self.frames, motion)
+        self.order = FrameOrder(
+            len(frames), config.batch_size, config.seed, device=self.frames.device
+        )
         if device.type == "cpu":
             keep_freed_memory()
         self.dtype = resolve_precision(config.precision, device)
@@ -233,13 +239,13 @@ class _Fit:
         if self.network.encodes_frames or self.packed_error is None:
             x = frame_batch(self.frames, indices, self.device)
         indices = indices.to(self.device)
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+        with self._arithmetic():
             embeddings = None
             if self.network.encoder is not None:
                 embeddings = self.network.embed(x, indices)
             exact, weights = embeddings, {}
             if self.rate.quantizes:
-                weights = self.rate.quantizer.decoder_weights(self.network)
+                weights = self.rate.decoder_weights()
                 if embeddings is not None:
                     embeddings = self.rate.quantizer.embeddings(embeddings)
             x_hat = functional_call(
@@ -248,11 +254,13 @@ class _Fit:
                 (indices, embeddings),
                 {"packed": self.packed_error is not None},
             )
-        loss, errors = self._loss(x_hat, indices, x)
-        loss = self.rate.added_to(loss, exact, indices)
+        with self._exact():
+            loss, errors = self._loss(x_hat, indices, x)
+            loss = self.rate.added_to(loss, exact, indices)
 
         self.network.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        with self._exact():
+            torch.autograd.backward(loss)
         if self.config.gradient_clip:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
         for optimizer in self.optimizers:
@@ -330,6 +338,17 @@ class _Fit:
         self.steps = state["steps"]
         self.expected_steps = state["expected_steps"]
         self.started -= state["seconds"]
+
+    @contextmanager
+    def _arithmetic(self) -> Iterator[None]:
+        """Compute the network in the fit's dtype."""
+        is_low = self.dtype != torch.float32
+        with self._exact(), torch.autocast(self.device.type, self.dtype, enabled=is_low):
+            yield
+
+    def _exact(self) -> AbstractContextManager[None]:
+        """Keep what is fp32 in fp32, where the fit is to be: else a GPU may take TF32."""
+        return fp32_arithmetic() if self.dtype == torch.float32 else nullcontext()
 
     def _used(self) -> float:
         """What is used of the budget, in its unit."""

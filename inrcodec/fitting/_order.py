@@ -7,9 +7,24 @@ from torch import Tensor
 
 
 class FrameOrder:
-    """A shuffle of all frames every epoch, from the seed alone."""
+    """A shuffle of all frames every epoch, from the seed alone.
 
-    def __init__(self, num_frames: int, batch_size: int, seed: int) -> None:
+    Args:
+        num_frames: of the segment.
+        batch_size: frames a step, at most.
+        seed: of the shuffles.
+        device: where the frames are, and their indices then.
+    """
+
+    def __init__(
+        self,
+        num_frames: int,
+        batch_size: int,
+        seed: int,
+        *,
+        device: torch.device | None = None,
+    ) -> None:
+        self.device = device
         self.num_frames = num_frames
         self.batch_size = min(batch_size, num_frames)
         self.seed = seed
@@ -22,7 +37,7 @@ class FrameOrder:
         epoch, position = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             generator = torch.Generator().manual_seed((self.seed << 20) + epoch)
-            self._order = torch.randperm(self.num_frames, generator=generator)
+            self._order = torch.randperm(self.num_frames, generator=generator).to(self.device)
             self._epoch = epoch
         return self._order[position * self.batch_size : (position + 1) * self.batch_size]
 

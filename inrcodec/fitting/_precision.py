@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+
+_LOCK = threading.Lock()
+_num_inside = 0  # of `fp32_arithmetic`
+_before: list[tuple[Any, str, object]] = []  # what its settings were
 
 
 def resolve_device(name: str) -> torch.device:
@@ -51,15 +57,36 @@ def _cpu_has_bf16() -> bool:
 
 @contextmanager
 def fp32_arithmetic() -> Iterator[None]:
-    """Compute in true fp32 and repeatably inside: no TF32, deterministic algorithms."""
-    matmul, cudnn = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    deterministic, benchmark = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    """Compute in true fp32 and repeatably inside: no TF32, deterministic algorithms.
+
+    These are settings of the process: the first thread inside makes them, the last one out takes
+    them back.
+    """
+    global _num_inside
+    with _LOCK:
+        if _num_inside == 0:
+            _before.extend((*place, getattr(*place)) for place, _ in _settings())
+            for place, value in _settings():
+                setattr(*place, value)
+        _num_inside += 1
     try:
         yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32 = matmul
-        torch.backends.cudnn.allow_tf32 = cudnn
-        torch.backends.cudnn.deterministic = deterministic
-        torch.backends.cudnn.benchmark = benchmark
+        with _LOCK:
+            _num_inside -= 1
+            if _num_inside == 0:
+                for owner, name, value in _before:
+                    setattr(owner, name, value)
+                _before.clear()
+
+
+def _settings() -> list[tuple[tuple[Any, str], object]]:
+    """Return where each setting is, and what it is inside."""
+    matmul: Any = torch.backends.cuda.matmul
+    cudnn: Any = torch.backends.cudnn  # its stubs do not know `conv`
+    exact: list[tuple[tuple[Any, str], object]]
+    if hasattr(matmul, "fp32_precision"):  # from 2.9 on; who has set it may not read allow_tf32
+        exact = [((matmul, "fp32_precision"), "ieee"), ((cudnn.conv, "fp32_precision"), "ieee")]
+    else:
+        exact = [((matmul, "allow_tf32"), False), ((cudnn, "allow_tf32"), False)]
+    return [*exact, ((cudnn, "deterministic"), True), ((cudnn, "benchmark"), False)]

@@ -1,7 +1,8 @@
 """The quantiser as the fit sees it: steps that meet the wished rate, straight-through gradients.
 
 In: a network, its embeddings, the bytes that they may take. Out: weights and embeddings as the
-decoder will have them, with gradients that reach the real-valued ones (arXiv 1308.3432).
+decoder will have them, or on their way there, with gradients that reach the real-valued ones (arXiv
+1308.3432, 2006.09952).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from inrcodec.quantization import (
     fake_quantize,
     output_sensitivity,
     range_step_codes,
+    soft_round,
     solve_global_step,
     step_size,
 )
@@ -196,6 +198,14 @@ class Quantizer:
             for (name, parameter), step in zip(named, self.steps, strict=False)
         }
 
+    def softened_weights(self, network: Network, hardness: float) -> dict[str, Tensor]:
+        """`decoder_weights`, only drawn towards what they will be: see `soft_round`."""
+        named = network.decoder.named_parameters()
+        return {
+            f"decoder.{name}": soft_round(parameter, step, hardness=hardness)
+            for (name, parameter), step in zip(named, self.steps, strict=False)
+        }
+
     def embeddings(self, embeddings: Tensor) -> Tensor:
         """Embeddings `(B, C, h, w)`, quantised, each channel by its own step."""
         channels = embeddings.shape[1]
@@ -234,4 +244,4 @@ def stored_tensors(network: Network, embeddings: Tensor | None) -> list[NDArray[
     tensors = [p.detach() for p in network.decoder.parameters()]
     if embeddings is not None:
         tensors += embeddings.detach().unbind(1)
-    return [t.contiguous().flatten().float().cpu().numpy() for t in tensors]
+    return [np.array(t.contiguous().flatten().float().cpu().numpy()) for t in tensors]

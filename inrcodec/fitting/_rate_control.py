@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from inrcodec.errors import InrcodecError
 from inrcodec.fitting._batches import embed_all, frame_batch
 from inrcodec.fitting._coded_quality import rounding_loss_db
 from inrcodec.fitting._config import FitConfig
@@ -27,12 +28,23 @@ from inrcodec.quantization import Grid
 
 # How often, within its phase, the quantiser's step is adapted to the weights' drift.
 _UPDATES = 8
+_HARDNESS = (1.0, 30.0)  # at both ends of the phase
 _SENSITIVITY_FRAMES = 4
 _MOMENT_FRAMES = 8  # that rounding with feedback knows the layers' inputs from
 # How often they are rounded until they take the bytes: of those wished as many as `_AIM`, within
 # `_NEAR` of them. Later they may be as few as `_LEAST`.
 _ROUNDINGS = 3
 _AIM, _NEAR, _LEAST = 0.995, 0.003, 0.982
+
+
+def hardness(progress: float) -> float:
+    """Return how hard soft rounding is, over the progress of the quantised phase, 0 to 1.
+
+    >>> [round(hardness(progress), 1) for progress in (0.0, 0.5, 1.0)]
+    [1.0, 5.5, 30.0]
+    """
+    first, last = _HARDNESS
+    return float(first * (last / first) ** min(max(progress, 0.0), 1.0))
 
 
 class RateControl:
@@ -68,7 +80,10 @@ class RateControl:
         # As last computed: exact ones would take another pass over all frames.
         self.embeddings = None if shape is None else torch.zeros(len(frames), *shape, device=device)
         self.quantizer = self._new_quantizer()
-        self._rounds_with_feedback = config.rounding == "feedback" and config.quantizer != "entropy"
+        self._is_soft = config.rounds_softly
+        is_nearest = config.rounding == "nearest" or config.quantizer == "entropy"
+        self._rounds_with_feedback = not (is_nearest or self._is_soft)
+        self.hardness = _HARDNESS[0]  # of soft rounding
         self.embedding_rate = None
         if config.rate_weight and shape is not None:
             self.embedding_rate = EmbeddingRate(config.rate_weight, num_bytes)
@@ -84,24 +99,36 @@ class RateControl:
 
     def meet(self, progress: float) -> bool:
         """When the quantised phase begins, and now and then in it, meet the wished bytes."""
+        if self._is_soft:
+            self.hardness = hardness(1 - (1 - progress) / self.config.qat_fraction)
         if not self._is_due(progress):
             return False
-        first = self.updates == 0
+        first, half, last = (self.updates == i for i in (0, _UPDATES // 2, _UPDATES - 1))
         tensors = self.stored_tensors(exact=first)
         if first:
             self._allocate(self.quantizer, tensors)
-        settles = self.updates == _UPDATES // 2 and self.quantizer.settles
+        settles = half and self.quantizer.settles
         if settles:
             self.quantizer.settle()
-        # Coding takes as long as tens of steps: at both ends of the phase it is worth them.
-        measured = first or settles or self.updates == _UPDATES - 1
-        if first or not self._rounds_with_feedback:
-            self._meet(self.quantizer, tensors, measured=measured)
-        if self._rounds_with_feedback and (first or not self._keeps(tensors, measured=measured)):
-            self._round_weights()
+        # Coding takes as long as tens of steps: at both ends of the phase it is worth them, and
+        # where steps are to stay.
+        measured = first or last or settles or (half and self._is_soft)
+        # Weights that are rounded, or will soon be, keep their steps while they take the bytes.
+        stays = self._rounds_with_feedback or (self._is_soft and self.updates > _UPDATES // 2)
+        if first or not stays or not self._keeps(tensors, measured=measured):
+            if first or not self._rounds_with_feedback:
+                self._meet(self.quantizer, tensors, measured=measured)
+            if self._rounds_with_feedback:
+                self._round_weights()
         self._count_in_steps_of(self.quantizer)
         self.updates += 1
         return True
+
+    def decoder_weights(self) -> dict[str, Tensor]:
+        """The decoder's parameters as a step of the quantised phase computes with them."""
+        if self._is_soft:
+            return self.quantizer.softened_weights(self.network, self.hardness)
+        return self.quantizer.decoder_weights(self.network)
 
     def rounding_loss_db(self) -> float:
         """Return what rounding everything at once would take now, of some frames.
@@ -142,10 +169,17 @@ class RateControl:
             self.embeddings[indices] = embeddings.float()
 
     def stored_tensors(self, *, exact: bool) -> list[NDArray[np.float32]]:
-        """What a file would store now; of an encoder what it last gave, unless it must be exact."""
+        """What a file would store now; of an encoder what it last gave, unless it must be exact.
+
+        Raises:
+            InrcodecError: it is not finite.
+        """
         if exact or not self.network.encodes_frames:
             self.embeddings = embed_all(self.network, self.frames)
-        return stored_tensors(self.network, self.embeddings)
+        tensors = stored_tensors(self.network, self.embeddings)
+        if not all(np.isfinite(tensor).all() for tensor in tensors):
+            raise InrcodecError("the fit diverged: lower the learning rate")
+        return tensors
 
     def end(self) -> list[NDArray[np.float32]]:
         """Return the tensors to store; what was not fitted through the quantiser meets it now."""
@@ -154,7 +188,9 @@ class RateControl:
         if first:
             self._allocate(self.quantizer, tensors)
             self._meet(self.quantizer, tensors, measured=True)
-        if self._rounds_with_feedback and (first or not self._keeps(tensors, measured=True)):
+        # A fit too short for a step in its phase has weights that nothing has rounded.
+        with_feedback = self._rounds_with_feedback or (self._is_soft and first)
+        if with_feedback and (first or not self._keeps(tensors, measured=True)):
             self._round_weights()
             tensors = self.stored_tensors(exact=True)
         return tensors

@@ -41,7 +41,12 @@ class PackedError:
         self.frames = frames
         self.targets: Tensor | None = None  # (N, 3 * s * s, h, w)
         if frames.numel() <= _PACKED_BYTES:
-            self.targets = torch.cat([self._pack(frame[None]) for frame in frames])
+            first = self._pack(frames[:1])
+            self.targets = first.new_empty((len(frames), *first.shape[1:])).contiguous(
+                memory_format=torch.channels_last
+            )
+            for target, frame in zip(self.targets, frames, strict=True):
+                target.copy_(self._pack(frame[None])[0])
         self.inside: Tensor | None = None  # (1, 3 * s * s, h, w): 0 where the frame is padded
         if any(self.padding):
             self.inside = self._pack(torch.ones_like(frames[:1])).float()

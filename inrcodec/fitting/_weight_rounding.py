@@ -99,7 +99,8 @@ def _columns(layer: nn.Conv2d, x: Tensor) -> Tensor:
     down, across = layer.padding
     x = F.pad(x, (across, across, down, down))
     height, width = x.shape[2] - rows + 1, x.shape[3] - columns + 1
-    some = torch.linspace(0, height * width - 1, min(_PIXELS, height * width), device=x.device)
-    y, left = some.long() // width, some.long() % width
+    count = min(_PIXELS, height * width)
+    some = torch.arange(count, device=x.device) * (height * width - 1) // max(1, count - 1)
+    y, left = some // width, some % width
     taps = [x[:, :, y + i, left + j] for i in range(rows) for j in range(columns)]  # (B, C, pixels)
     return torch.stack(taps, 2).flatten(1, 2).transpose(1, 2).flatten(0, 1)

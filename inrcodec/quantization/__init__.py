@@ -27,6 +27,7 @@ from inrcodec.quantization._uniform import (
     dequantize,
     fake_quantize,
     quantize,
+    soft_round,
     step_size,
 )
 
@@ -49,6 +50,7 @@ __all__ = [
     "range_step_codes",
     "residuals_of",
     "round_with_feedback",
+    "soft_round",
     "solve_global_step",
     "step_size",
     "symbols_of",

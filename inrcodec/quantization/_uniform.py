@@ -6,6 +6,7 @@ has. Dequantisation is one IEEE float32 product a weight, the same on every mach
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +67,28 @@ def quantize(weights: NDArray[np.float32], step: np.float32) -> NDArray[np.int32
 def dequantize(symbols: NDArray[np.int32], step: np.float32) -> NDArray[np.float32]:
     """Return the float32 weights `symbols * step`."""
     return symbols.astype(np.float32) * step
+
+
+def soft_round(weights: torch.Tensor, step: float, *, hardness: float) -> torch.Tensor:
+    """Draw `weights` towards the multiples of `step`, with the gradient that this has.
+
+    m + tanh(hardness r) / (2 tanh(hardness / 2)), in steps, where m is the middle between the two
+    multiples around a weight, and r how far it is from there (Agustsson and Theis 2020, arXiv
+    2006.09952, equation 5): the weights themselves at a hardness near 0, rounded ones in the limit.
+
+    Args:
+        weights: of any shape.
+        step: > 0.
+        hardness: > 0.
+
+    >>> soft_round(torch.tensor([0.5, 1.2, 1.9]), 1.0, hardness=8.0)
+    tensor([0.5000, 1.0078, 1.9987])
+    """
+    units = weights / step
+    middles = torch.floor(units) + 0.5
+    bent = torch.tanh(hardness * (units - middles)) / (2 * math.tanh(hardness / 2))
+    soft: torch.Tensor = (middles + bent) * step
+    return soft
 
 
 def fake_quantize(weights: torch.Tensor, step: float | torch.Tensor) -> torch.Tensor:

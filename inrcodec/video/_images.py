@@ -25,6 +25,15 @@ def is_pattern(source: str) -> bool:
     return len(_PATTERN.findall(Path(source).name)) == 1
 
 
+def numbered_name(pattern: str, number: int) -> str:
+    """Return a file's name by its pattern.
+
+    >>> numbered_name("100%_%03d.png", 7)
+    '100%_007.png'
+    """
+    return _PATTERN.sub(lambda field: field[0] % number, pattern)
+
+
 class ImageSource:
     """Images of one size, one a frame, in the order of the numbers in their names.
 
@@ -106,12 +115,12 @@ def _numbered(pattern: Path) -> list[Path]:
     numbers = sorted(
         int(match[1])
         for match in matches
-        if match and before + field[0] % int(match[1]) + after == match[0]
+        if match and numbered_name(pattern.name, int(match[1])) == match[0]
     )
     if not numbers:
         raise VideoError(f"{pattern}: no file matches the pattern")
     for number, expected in zip(numbers, range(numbers[0], numbers[0] + len(numbers)), strict=True):
         if number != expected:
-            missing = before + field[0] % expected + after
+            missing = numbered_name(pattern.name, expected)
             raise VideoError(f"{pattern}: {missing} is missing, but {number} is there")
-    return [pattern.parent / (before + field[0] % number + after) for number in numbers]
+    return [pattern.parent / numbered_name(pattern.name, number) for number in numbers]

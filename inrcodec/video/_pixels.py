@@ -162,6 +162,12 @@ class Orientation:
         self.mirror_y = (b if self.transposed else d) < 0
         self.degrees_clockwise = round(math.degrees(math.atan2(b, a))) % 360
 
+    def __eq__(self, other: object) -> bool:
+        """Whether `other` turns and mirrors alike."""
+        return isinstance(other, Orientation) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
     @property
     def is_upright(self) -> bool:
         """Whether there is nothing to do."""

@@ -8,6 +8,7 @@ from typing import BinaryIO, Protocol
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame as AvFrame
 
+from inrcodec.video._images import numbered_name
 from inrcodec.video._part_file import PartFile, PartFolder
 from inrcodec.video._pixels import MATRIX_RGB, RGBImage, from_rgb, plane_bytes
 from inrcodec.video._types import ColorTags, VideoMetadata
@@ -114,7 +115,7 @@ class PngSink:
         frame.pts = self._num_written
         self._num_written += 1
         png = b"".join(bytes(packet) for packet in self._encoder.encode(frame))
-        (self._part.path / (self._pattern % self._num_written)).write_bytes(png)
+        (self._part.path / numbered_name(self._pattern, self._num_written)).write_bytes(png)
 
     def finish(self) -> None:
         """Move the files into their folder."""

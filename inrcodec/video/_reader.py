@@ -74,6 +74,7 @@ class VideoReader:
         if self._source.is_count_exact and self._source.num_frames is not None:
             check_end(self._range, self._source.num_frames, self._source.name)
         self._first = _first_frame(self._source)
+        self._orientation = Orientation(self._first, source=self._source.name)
         self.metadata = self._describe(self._first)
 
     def __enter__(self) -> VideoReader:
@@ -128,7 +129,7 @@ class VideoReader:
             raise ValueError(f"{self._source.name}: has no 4:2:0 of its own for these frames")
         for index, frame, _, _ in self._asked_for():
             where = self._source.frame_name(index)
-            self._check_size(frame, where)
+            self._check_shape(frame, where)
             if frame.format.name != self._first.format.name:
                 raise VideoError(
                     f"{where}: pixel format {frame.format.name}, but the first frame has "
@@ -152,7 +153,7 @@ class VideoReader:
         return (
             first.format.name in formats
             and not self.metadata.color.full_range
-            and Orientation(first, source=self._source.name).is_upright
+            and self._orientation.is_upright
             and self._resize in (None, crop)
             and (crop == size or all(cut % 2 == 0 for cut in cuts))
         )
@@ -165,16 +166,16 @@ class VideoReader:
             num_frames += 1
             if index < start:
                 continue
-            if stop is not None and index >= stop:
-                return
             yield index, frame, pts, duration
+            if stop is not None and index == stop - 1:
+                return
         check_end(self._range, num_frames, self._source.name)
 
     def _describe(self, frame: AvFrame) -> VideoMetadata:
         name = self._source.name
         color = color_tags_of(frame)
         check_colors(color, name)
-        orientation = Orientation(frame, source=name)
+        orientation = self._orientation
         width, height = frame.width, frame.height
         aspect = self._source.sample_aspect_ratio
         if orientation.transposed:
@@ -228,9 +229,9 @@ class VideoReader:
 
     def _picture(self, frame: AvFrame, index: int) -> torch.Tensor:
         where = self._source.frame_name(index)
-        self._check_size(frame, where)
+        self._check_shape(frame, where)
         check_colors(color_tags_of(frame), where)
-        upright = Orientation(frame, source=where).apply(to_rgb(frame, where=where))
+        upright = self._orientation.apply(to_rgb(frame, where=where))
         image = upright.transpose(2, 0, 1)  # (3, H, W)
         if self._crop is not None:
             image = center_crop(image, self._crop)
@@ -238,12 +239,17 @@ class VideoReader:
             image = resize(image, self._resize)
         return torch.from_numpy(np.array(image, order="C"))
 
-    def _check_size(self, frame: AvFrame, where: str) -> None:
+    def _check_shape(self, frame: AvFrame, where: str) -> None:
         first = self._first
         if (frame.width, frame.height) != (first.width, first.height):
             raise VideoError(
                 f"{where}: {frame.width}x{frame.height} pixels, but the first frame has "
                 f"{first.width}x{first.height}; all frames must be of one size"
+            )
+        if Orientation(frame, source=where) != self._orientation:
+            raise VideoError(
+                f"{where}: is to be turned otherwise than the first frame; all frames must be "
+                "turned alike"
             )
 
     def _warn_of_rounding(self) -> None:
@@ -266,13 +272,13 @@ def _open_source(
         if fps is not None and fps <= 0:
             raise VideoError(f"{source}: no {fps} frames a second")
         return ImageSource(source, fps=fps)
-    if fps is not None:
-        raise VideoError(f"{source}: a frame rate can only be given for images and raw video")
     if raw is None and path.suffix.lower() == ".yuv" and path.exists():
         raise VideoError(
             f"{source}: raw video does not say what it is; "
             "give --video-size WxH --pix-fmt F --fps R"
         )
+    if fps is not None:
+        raise VideoError(f"{source}: a frame rate can only be given for images and raw video")
     return ContainerSource(source, raw=raw)
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import av
 import torch
@@ -143,36 +143,37 @@ class VideoWriter:
 def _open_sink(
     target: str | Path | BinaryIO, metadata: VideoMetadata, audio: Sequence[AudioStream], crf: int
 ) -> tuple[str, Sink]:
-    if not isinstance(target, (str, Path)):
-        return "output", PlaneSink(target, metadata=metadata, has_headers=True)
-    name = str(target)
-    if name == "-":
-        return STDOUT, PlaneSink(sys.stdout.buffer, metadata=metadata, has_headers=True)
+    is_file = not isinstance(target, (str, Path))
+    name = "output" if is_file else STDOUT if target == "-" else str(target)
+    check_colors(metadata.color, name)
+    if is_file or target == "-":
+        _check_conversion(name, metadata)
+        stream = target if is_file else sys.stdout.buffer
+        return name, PlaneSink(cast(BinaryIO, stream), metadata=metadata, has_headers=True)
     try:
-        return name, _open_file(Path(target), metadata, audio, crf)
+        return name, _open_file(Path(name), metadata, audio, crf)
     except WRITE_ERRORS as exc:
         raise _write_error(name, exc) from exc
 
 
-def _check_conversion(path: Path, metadata: VideoMetadata) -> None:
+def _check_conversion(name: str, metadata: VideoMetadata) -> None:
     """PyAV 17, the last for Python 3.10, converts BT.2020 by another matrix and says nothing."""
     if metadata.color.matrix in BT2020_MATRICES and int(av.__version__.split(".")[0]) < 18:
         raise VideoError(
-            f"{path}: PyAV {av.__version__} cannot convert RGB to BT.2020: use Python 3.11 or 3.12 "
+            f"{name}: PyAV {av.__version__} cannot convert RGB to BT.2020: use Python 3.11 or 3.12 "
             "(PyAV 18), or decode to a pattern such as %05d.png"
         )
 
 
 def _open_file(path: Path, metadata: VideoMetadata, audio: Sequence[AudioStream], crf: int) -> Sink:
     ending = path.suffix.lower()
-    check_colors(metadata.color, str(path))
+    if ending == ".png" and is_pattern(str(path)):
+        return PngSink(path, metadata=metadata)
+    _check_conversion(str(path), metadata)
     if ending in CONTAINERS:
-        _check_conversion(path, metadata)
         return ContainerSink(path, metadata=metadata, audio=audio, crf=crf)
     if ending in (".y4m", ".yuv"):
         return PlaneFileSink(path, metadata=metadata, has_headers=ending == ".y4m")
-    if ending == ".png" and is_pattern(str(path)):
-        return PngSink(path, metadata=metadata)
     raise VideoError(f"{path}: unknown kind of output; known: {KNOWN_OUTPUTS}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -220,3 +221,16 @@ def test_a_damaged_segment_leaves_the_others(real_file: bytes, sections: Section
             file.segment(0)
         assert file.segment(1) == sections[3][1]
         assert file.audio(0) == sections[4][1]
+
+
+def test_segments_are_read_by_several_threads(
+    real_file: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.inr").write_bytes(real_file)
+    with InrFile(tmp_path / "a.inr") as file:
+        count = len(file.header.segments)
+        expected = [file.segment(i) for i in range(count)]
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(file.segment, [i % count for i in range(200)]))
+        assert file._file.tell() == file._offsets[0]  # where it was: nobody moves it
+    assert found == [expected[i % count] for i in range(200)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import stat
 import subprocess
@@ -134,10 +135,16 @@ def test_a_reader_that_leaves_early_is_one_line(segmented_inr: Path, tmp_path: P
         (["encode", "a", "b", "--resize", "640"], 2, "'640' is no width and height"),
         (["encode", "a", "b", "--bpp", "1", "--size", "5k"], 2, "not allowed with"),
         (["encode", "a", "b", "--epochs", "5", "--time", "5s"], 2, "not allowed with"),
-        (["encode", "a", "b", "--fps", "25"], 2, "go with --video-size"),
+        (["encode", "a", "b", "--pix-fmt", "yuv420p"], 2, "goes with --video-size"),
         (["encode", "a", "b", "--preset", "turbo"], 2, "must be one of fast"),
         (["encode", "a", "b", "--model", "hnrv"], 2, "did you mean 'hnerv'"),
         (["encode", "no-such.mp4", "b.inr"], 1, "no-such.mp4"),
+        (
+            ["encode", "no-such.mp4", "b.inr", "--model-set", "heads=3"],
+            2,
+            "cannot override 'heads'",
+        ),
+        (["encode", "no-such.mp4", "b.inr", "--model-set", "motion=yes"], 2, "of type int"),
         (["decode", "no-such.inr", "b.mp4"], 1, "no-such.inr"),
         (["info", "/dev/null"], 1, "not an .inr file"),
         (["models", "nope"], 2, "unknown network 'nope'"),
@@ -159,6 +166,17 @@ def test_errors_are_one_line_with_the_right_status(
     assert len(err.splitlines()) == 1
     assert words in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def describe(path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("inrcodec._info.describe", describe)
+    status, _, err = run(capsys, "info", "a.inr")
+    assert (status, err) == (1, "inrcodec: [Errno 28] No space left on device\n")
 
 
 def test_unknown_output_ending_lists_the_known(
@@ -230,3 +248,49 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     from inrcodec import __version__
 
     assert run(capsys, "--version")[:2] == (0, f"inrcodec {__version__}\n")
+
+
+def test_play_opens_no_player_for_what_cannot_be_played(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    player = tmp_path / "ffplay"
+    player.write_text(f"#!/bin/sh\ntouch {tmp_path / 'opened'}\n")
+    player.chmod(player.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    damaged = tmp_path / "damaged.inr"
+    damaged.write_bytes(b"INR")
+    status, _, err = run(capsys, "play", damaged)
+    assert (status, len(err.splitlines())) == (1, 1)
+    assert not (tmp_path / "opened").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["eval", "a.mp4", "--out", "o", "--codecs", "hnerv", "--tune-psnr"], "--tune-psnr is for"),
+        (["eval", "a.mp4", "--out", "o", "--codecs", "x264", "--time", "9s"], "--time is for"),
+        (["eval", "a.mp4", "--out", "o", "--codecs", "x264", "--recipe", "soap"], "--recipe is"),
+        (["compare", "a.mp4", "b.mp4", "--video-size", "64x48"], "no source is one"),
+    ],
+)
+def test_options_without_effect_are_refused(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, _, err = run(capsys, *arguments)
+    assert (status, words in err) == (2, True)
+
+
+def test_sigterm_leaves_nothing_behind(segmented_inr: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "inrcodec", "decode", str(segmented_inr), "-", "-q"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.read(10)  # it has begun, and waits for a reader
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+    assert process.returncode in (0, 130)  # 0 where all had been written already
+    assert b"Traceback" not in err

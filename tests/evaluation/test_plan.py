@@ -41,8 +41,11 @@ def test_settings_are_all_that_moves_figures(tiny_clip: Path, tmp_path: Path) ->
     assert (x264["pixel_format"], vvenc["pixel_format"]) == ("yuv420p", "yuv420p10le")
     assert x264["gop_frames"] is None
     assert hnerv["workers"] == 2  # fits of a given time share the cores
-    epochs = replace(BOTH, time_seconds=None, epochs=3)
-    assert jobs_of(tiny_clip, tmp_path, epochs, 2)[-1].settings["workers"] is None
+    assert "preset" not in hnerv
+    epochs = replace(BOTH, time_seconds=None, epochs=3, codecs=("hnervpp",))
+    ours = jobs_of(tiny_clip, tmp_path, epochs, 2)[-1].settings
+    assert ours["workers"] is None
+    assert ours["preset"] == "medium"  # it bounds what decoding its model may cost
 
 
 def test_jobs_hold_in_every_process(

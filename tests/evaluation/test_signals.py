@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from inrcodec.evaluation._signals import terminate_as_interrupt
+from inrcodec._signals import terminate_as_interrupt
 from inrcodec.fitting import hold_interrupts
 
 

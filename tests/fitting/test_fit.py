@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
+from inrcodec.errors import InrcodecError
 from inrcodec.fitting import (
     LOSSES,
     FitConfig,
@@ -17,6 +22,7 @@ from inrcodec.fitting import (
 )
 from inrcodec.fitting._loop import _Fit
 from inrcodec.fitting._order import FrameOrder
+from inrcodec.fitting._qat import stored_tensors
 from inrcodec.models import Network, build, for_budget
 from inrcodec.quantization import QuantizedTensors, admissible_step_codes, quantize, step_size
 
@@ -128,7 +134,8 @@ def test_auxiliary_outputs_are_compared_too(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_fitting_through_the_quantiser_pays_and_feedback_does() -> None:
     errors = []
-    for fraction, rounding in ((0.0, "nearest"), (0.4, "nearest"), (0.0, "feedback")):
+    kinds = ((0.0, "nearest"), (0.4, "nearest"), (0.0, "feedback"), (0.0, "soft"), (0.4, "soft"))
+    for fraction, rounding in kinds:
         model = network()
         config = FitConfig(epochs=100, qat_fraction=fraction, rounding=rounding, precision="fp32")
         result = fit(clip(), model, config, num_bytes=4000, device=CPU)  # under 3 bits a value
@@ -142,6 +149,8 @@ def test_fitting_through_the_quantiser_pays_and_feedback_does() -> None:
         errors.append(decoded_mse(model, weights, clip()))
     assert errors[1] < 0.8 * errors[0]
     assert errors[2] < 0.95 * errors[0]
+    assert errors[3] == errors[2]  # there is no phase in which to be soft
+    assert errors[4] < 0.8 * errors[0]
 
 
 def test_same_seed_same_weights() -> None:
@@ -304,3 +313,51 @@ def test_frame_order_visits_every_frame_once_an_epoch() -> None:
 def test_settings_are_checked(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         FitConfig(**settings)  # type: ignore[arg-type]
+
+
+def test_a_fit_that_diverges_at_its_end_is_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = network()
+
+    def poison(run: _Fit) -> bool:
+        run.steps += 1
+        with torch.no_grad():
+            next(model.decoder.parameters()).view(-1)[0] = math.nan
+        return False
+
+    monkeypatch.setattr(_Fit, "step", poison)
+    with pytest.raises(InrcodecError, match="diverged"):
+        fit(clip(), model, FitConfig(epochs=1, qat_fraction=0.0), num_bytes=9000, device=CPU)
+
+
+def test_stored_tensors_do_not_change_with_the_network() -> None:
+    model = network()
+    stored = stored_tensors(model, None)
+    before = [tensor.copy() for tensor in stored]
+    with torch.no_grad():
+        for parameter in model.decoder.parameters():
+            parameter.add_(1)
+    assert all(np.array_equal(a, b) for a, b in zip(stored, before, strict=True))
+
+
+def test_a_state_is_gone_on_from_without_looking_at_the_clip_again(
+    interrupt_after: Callable[[int], InterruptFlag], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[dict[str, Any]] = []
+    config = FitConfig(epochs=2)
+    fit(
+        clip(),
+        network(),
+        config,
+        num_bytes=9000,
+        device=CPU,
+        save=saved.append,
+        interrupt=interrupt_after(1),
+    )
+    model = network()
+    monkeypatch.setattr(type(model), "calibrate", lambda *told: pytest.fail("calibrated"))
+    assert fit(clip(), model, config, num_bytes=9000, device=CPU, state=saved[0]) is not None
+
+
+def test_seeds_are_bounded() -> None:
+    with pytest.raises(ValueError, match="seed is"):
+        FitConfig(epochs=1, seed=2**44)

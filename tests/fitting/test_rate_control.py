@@ -37,8 +37,9 @@ def test_weights_are_rounded_with_feedback_when_the_quantiser_enters(
     config = waves_config()
     # A phase of one step, at a rate that moves nothing.
     settings = {"qat_fraction": 1 / 180, "final_factor": 0.0}
-    assert off_the_steps(fit_waves(**settings), config) < 1e-2
-    assert off_the_steps(fit_waves(rounding="nearest", **settings), config) > 0.4
+    assert off_the_steps(fit_waves(rounding="feedback", **settings), config) < 1e-2
+    for rounding in ("soft", "nearest"):
+        assert off_the_steps(fit_waves(rounding=rounding, **settings), config) > 0.4
 
 
 def test_without_a_phase_they_are_rounded_at_the_end(
@@ -50,7 +51,7 @@ def test_without_a_phase_they_are_rounded_at_the_end(
     assert found > 0.9 * num_bytes
 
 
-@pytest.mark.parametrize("rounding", ["feedback", "nearest"])
+@pytest.mark.parametrize("rounding", ["soft", "feedback", "nearest"])
 def test_an_interrupted_phase_goes_on_as_it_was(
     rounding: str, fit_waves: FitWaves, interrupt_after: Callable[[int], InterruptFlag]
 ) -> None:
@@ -61,13 +62,15 @@ def test_an_interrupted_phase_goes_on_as_it_was(
         assert a.tolist() == b.tolist()
 
 
-def rate_control(config: NetworkConfig, coded: Callable[..., int] | None) -> RateControl:
+def rate_control(
+    config: NetworkConfig, coded: Callable[..., int] | None, *, rounding: str = "feedback"
+) -> RateControl:
     torch.manual_seed(0)
     frames = torch.zeros(config.num_frames, 3, config.height, config.width, dtype=torch.uint8)
     return RateControl(
         build("hnervpp", config),
         frames,
-        FitConfig(epochs=1, qat_fraction=0.5),
+        FitConfig(epochs=1, qat_fraction=0.5, rounding=rounding),
         num_bytes=6000,
         coded_bytes=coded,
         device=torch.device("cpu"),
@@ -120,3 +123,39 @@ def test_rounded_weights_keep_their_step_while_the_bytes_do(
             torch.testing.assert_close(units, torch.round(units), atol=1e-3, rtol=0)
     tensors = control.stored_tensors(exact=True)
     assert 0.98 * 6000 < control.quantizer.found_bytes(tensors, grids=control._grids()) <= 6000
+
+
+def test_soft_steps_follow_the_bytes_at_first_and_then_stay(
+    waves_config: Callable[[], NetworkConfig],
+) -> None:
+    control = rate_control(waves_config(), None, rounding="soft")
+    assert control.meet(0.5)
+    steps = [control.quantizer.global_step]
+    for progress in (0.6, 0.65, 0.7, 0.76, 0.82):  # the phase's middle is at 0.75
+        disturb(control, 1e-4)
+        assert control.meet(progress)
+        steps.append(control.quantizer.global_step)
+    assert steps[1] != steps[0]
+    assert steps[-1] == steps[-2]
+    disturb(control, 0.3)
+    assert control.meet(0.9)
+    assert control.quantizer.global_step > steps[-1]
+    tensors = control.stored_tensors(exact=True)
+    assert 0.98 * 6000 < control.quantizer.found_bytes(tensors, grids=control._grids()) <= 6000
+
+
+def test_soft_weights_come_nearer_to_the_rounded_ones(
+    waves_config: Callable[[], NetworkConfig],
+) -> None:
+    control = rate_control(waves_config(), None, rounding="soft")
+    distances = []
+    for progress in (0.5, 0.7, 0.9, 1.0):
+        control.meet(progress)
+        pairs = zip(
+            control.decoder_weights().values(),
+            control.quantizer.decoder_weights(control.network).values(),
+            strict=True,
+        )
+        distances.append(sum(float((a - b).detach().abs().sum()) for a, b in pairs))
+    assert distances == sorted(distances, reverse=True)
+    assert distances[-1] < 0.2 * distances[0]

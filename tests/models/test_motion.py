@@ -12,7 +12,7 @@ from torch import Tensor
 from inrcodec import models
 from inrcodec.errors import ModelError
 from inrcodec.models import HNeRVPPConfig, config_from_dict
-from inrcodec.models._motion import UNIT_PIXELS, read_canvas
+from inrcodec.models._motion import UNIT_PIXELS, _interpolation, read_canvas
 
 SIZE = 48, 64
 GRID = 4, 5
@@ -172,3 +172,11 @@ def test_room_for_the_margin_is_counted() -> None:
     stored = models.count_parameters(sized)
     assert stored.total == pytest.approx(268_000, rel=0.02)
     assert stored.embeddings == 132 * (sized.embedding_channels + 2) * 11 * 21
+
+
+@pytest.mark.parametrize(("cells", "pixels"), [(1, 7), (3, 48), (5, 13), (8, 8), (9, 4)])
+def test_upsampling_is_that_of_torch(cells: int, pixels: int) -> None:
+    values = torch.randn(1, 1, cells)
+    expected = F.interpolate(values, pixels, mode="linear", align_corners=False)
+    found = _interpolation(cells, pixels, device=torch.device("cpu")) @ values[0, 0]
+    torch.testing.assert_close(found, expected[0, 0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 
 from inrcodec.errors import VideoError
 from inrcodec.video import RawVideoFormat, VideoReader
+from inrcodec.video._pixels import Orientation
 
 RAW = RawVideoFormat(64, 48, "yuv420p", Fraction(25))
 
@@ -199,3 +200,31 @@ def test_frame_size_that_changes(tmp_path: Path, ffmpeg: Callable[..., bytes]) -
     path.write_bytes(b"".join(parts))
     with pytest.raises(VideoError, match=r"two.h264: frame 5: 32x32 pixels, but .* 64x48"):
         list(VideoReader(path))
+
+
+def test_images_turned_otherwise_name_the_odd_one(
+    pngs: Path, clip: Path, ffmpeg: Callable[..., bytes]
+) -> None:
+    """As where one photograph of a folder says that the camera was held upright."""
+    mixed = pngs / "mixed.mp4"
+    ffmpeg("-i", clip, "-frames:v", 2, mixed)
+    reader = VideoReader(mixed)
+    reader._orientation = Orientation(next(reader._source.decode()), source="")
+    reader._orientation.transposed = True
+    with pytest.raises(VideoError, match="turned otherwise than the first frame"):
+        list(reader)
+
+
+def test_a_range_does_not_need_what_comes_after_it(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = VideoReader(clip, frames=(0, 3))
+    decode = reader._source.decode
+
+    def damaged_later() -> Iterator[object]:
+        for index, frame in enumerate(decode()):
+            assert index <= 3, "the fourth frame gives the third its duration; more is not needed"
+            yield frame
+
+    monkeypatch.setattr(reader._source, "decode", damaged_later)
+    assert len(list(reader)) == 3

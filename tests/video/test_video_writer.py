@@ -81,8 +81,9 @@ def test_bt2020_is_refused_where_pyav_would_convert_it_wrongly(
 ) -> None:
     monkeypatch.setattr("av.__version__", "17.1.0")
     color = ColorTags(primaries=9, transfer=1, matrix=9)
-    with pytest.raises(VideoError, match=r"PyAV 17\.1\.0 cannot convert RGB to BT\.2020"):
-        write(tmp_path / "a.mp4", describe(color=color), [picture(0)])
+    for target in (tmp_path / "a.mp4", tmp_path / "a.y4m", "-"):
+        with pytest.raises(VideoError, match=r"PyAV 17\.1\.0 cannot convert RGB to BT\.2020"):
+            write(target, describe(color=color), [picture(0)])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -173,6 +174,21 @@ def test_raw_planes(
     raw = RawVideoFormat(width, height, pixel_format, Fraction(25))
     back = list(VideoReader(tmp_path / "a.yuv", raw=raw))
     assert max(mean_error(a, b) for a, b in zip(frames, back, strict=True)) < 2
+
+
+@pytest.mark.parametrize("target", ["-", io.BytesIO()])
+def test_matrices_that_cannot_be_converted_are_refused_in_streams(
+    target: object, describe: Describe
+) -> None:
+    with pytest.raises(VideoError, match="colour matrix 14"):
+        VideoWriter(target, metadata=describe(color=ColorTags(matrix=14)))  # type: ignore[arg-type]
+
+
+def test_a_pattern_may_have_other_per_cents(
+    tmp_path: Path, describe: Describe, picture: Picture
+) -> None:
+    write(tmp_path / "50%s_%02d.png", describe(), [picture(0)])
+    assert [path.name for path in tmp_path.iterdir()] == ["50%s_01.png"]
 
 
 def test_pngs_are_lossless(tmp_path: Path, describe: Describe) -> None:

@@ -1,0 +1,60 @@
+"""True fp32 inside, and the process's settings as they were outside, whoever made them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import torch
+
+from inrcodec.fitting._precision import fp32_arithmetic
+
+MATMUL: Any = torch.backends.cuda.matmul
+CUDNN: Any = torch.backends.cudnn
+
+
+def settings() -> tuple[object, ...]:
+    return MATMUL.fp32_precision, CUDNN.conv.fp32_precision, CUDNN.deterministic, CUDNN.benchmark
+
+
+def test_inside_it_is_exact_and_outside_as_before() -> None:
+    before = settings()
+    with fp32_arithmetic():
+        with fp32_arithmetic():
+            assert settings() == ("ieee", "ieee", True, False)
+        assert settings() == ("ieee", "ieee", True, False)
+    assert settings() == before
+
+
+def test_threads_do_not_undo_each_other() -> None:
+    before = settings()
+    inside, leave, found = threading.Event(), threading.Event(), []
+
+    def stay() -> None:
+        with fp32_arithmetic():
+            inside.set()
+            leave.wait(10)
+            found.append(settings())
+
+    thread = threading.Thread(target=stay)
+    with fp32_arithmetic():
+        thread.start()
+        assert inside.wait(10)
+    leave.set()
+    thread.join()
+    assert found == [("ieee", "ieee", True, False)]
+    assert settings() == before
+
+
+def test_a_host_that_uses_the_new_interface_is_welcome() -> None:
+    program = (
+        "import torch\n"
+        "torch.backends.cuda.matmul.fp32_precision = 'tf32'\n"
+        "from inrcodec.fitting._precision import fp32_arithmetic\n"
+        "with fp32_arithmetic(): pass\n"
+        "print(torch.backends.cuda.matmul.fp32_precision)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "tf32\n", done.stderr
