@@ -19,11 +19,12 @@ from torch import Tensor
 
 from inrcodec._presets import BITS_PER_PARAMETER
 from inrcodec._segment_codec import embedding_grid, tensor_layout
-from inrcodec.bitstream import pack_segment
+from inrcodec.bitstream import TooDenseError, pack_segment
 from inrcodec.errors import ModelSizeError, RateError
 from inrcodec.fitting import FitConfig, FitProgress, FitResult, InterruptFlag, fit
 from inrcodec.models import Network, NetworkConfig, build, count_parameters, for_budget
 from inrcodec.quantization import (
+    MIN_STEP_CODE,
     QuantizedTensors,
     admissible_step_codes,
     finest_global_step,
@@ -220,13 +221,34 @@ def _pack(
 ) -> bytes:
     global_step = float(np.float32(global_step))
     codes = admissible_step_codes(tensors, step_codes, global_step)
-    symbols = [
-        quantize(tensor, step_size(global_step, code))
-        for tensor, code in zip(tensors, codes, strict=True)
-    ]
-    quantized = QuantizedTensors(global_step, codes, symbols)
     _, _, groups = tensor_layout(config)
-    return pack_segment(quantized, groups, grid=embedding_grid(config) if in_context else None)
+    grid = embedding_grid(config) if in_context else None
+    while True:
+        symbols = [
+            quantize(tensor, step_size(global_step, code))
+            for tensor, code in zip(tensors, codes, strict=True)
+        ]
+        try:
+            return pack_segment(QuantizedTensors(global_step, codes, symbols), groups, grid=grid)
+        except TooDenseError:  # embeddings of a clip at rest, say, which take hardly a byte
+            finer = admissible_step_codes(tensors, _finer(codes, tensors, groups), global_step)
+            if finer == codes:
+                raise
+            codes = finer
+
+
+def _finer(
+    codes: Sequence[int], tensors: Sequence[NDArray[np.float32]], groups: Sequence[int]
+) -> list[int]:
+    """Return step codes that halve the steps of the tensors of the payload with most values."""
+    ends = np.cumsum(groups)
+    sizes = [
+        sum(tensor.size for tensor in tensors[end - count : end])
+        for count, end in zip(groups, ends, strict=True)
+    ]
+    largest = int(np.argmax(sizes))
+    halved = range(int(ends[largest]) - groups[largest], int(ends[largest]))
+    return [max(c - 8, MIN_STEP_CODE) if i in halved else c for i, c in enumerate(codes)]
 
 
 def _initialise(model: str, config: NetworkConfig, seed: int) -> Network:

@@ -10,8 +10,14 @@ import pytest
 import torch
 
 from inrcodec._segment_codec import embedding_grid, tensor_layout
-from inrcodec._segment_encode import SegmentJob, code_segment, fit_segment, size_network
-from inrcodec.bitstream import segment_sizes
+from inrcodec._segment_encode import (
+    SegmentJob,
+    _pack,
+    code_segment,
+    fit_segment,
+    size_network,
+)
+from inrcodec.bitstream import segment_sizes, unpack_segment
 from inrcodec.errors import RateError
 from inrcodec.fitting import FitResult, InterruptFlag, recipe_config
 from inrcodec.models import NetworkConfig, for_budget
@@ -96,3 +102,23 @@ def test_a_file_keeps_the_step_that_its_weights_were_fitted_to(model: str, num_b
     data = code_segment(config, fit, num_bytes)
     assert struct.unpack("<f", data[:4])[0] == np.float32(fit.global_step)
     assert 0.985 * num_bytes <= len(data) <= num_bytes
+
+
+def test_what_takes_hardly_a_byte_gets_finer_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the embeddings of a long clip at rest, of which the format wants a byte for 16."""
+    monkeypatch.setattr("inrcodec.bitstream._payload._FREE_SYMBOLS", 0)
+    config = for_budget(
+        "hnervpp", 20_000, height=360, width=640, num_frames=64, embedding_channels=8
+    )
+    _, sizes, groups = tensor_layout(config)
+    rng = np.random.default_rng(0)
+    tensors = [
+        (rng.standard_normal(size) * (1e-3 if i >= groups[0] else 0.2)).astype(np.float32)
+        for i, size in enumerate(sizes)
+    ]
+    data = _pack(config, tensors, [0] * len(sizes), 0.02, in_context=True)
+    read = unpack_segment(data, sizes, groups, grid=embedding_grid(config))
+    weights, embeddings = read.step_codes[: groups[0]], read.step_codes[groups[0] :]
+    assert weights == [0] * groups[0]
+    assert max(embeddings) <= -8
+    assert len(set(embeddings)) == 1

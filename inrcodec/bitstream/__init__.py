@@ -3,6 +3,7 @@
 from inrcodec.bitstream._audio import pack_audio, unpack_audio
 from inrcodec.bitstream._file import InrFile, file_bytes, section_bytes, write_atomically
 from inrcodec.bitstream._header import MAX_FRAMES, MAX_PIXELS, MAX_SIDE, Header, SegmentInfo
+from inrcodec.bitstream._payload import TooDenseError
 from inrcodec.bitstream._sections import VERSION
 from inrcodec.bitstream._segment import (
     SegmentSizes,
@@ -22,6 +23,7 @@ __all__ = [
     "SegmentInfo",
     "SegmentSizes",
     "TimeStamps",
+    "TooDenseError",
     "file_bytes",
     "pack_audio",
     "pack_segment",

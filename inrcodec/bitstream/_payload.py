@@ -32,6 +32,10 @@ _MAX_MODELS = 64  # of a segment with interleaved states, whose tables take half
 _MANY_SYMBOLS, _LOG_STEPS = 1 << 20, 12
 
 
+class TooDenseError(ValueError):
+    """More symbols than so few bytes may stand for."""
+
+
 class SymbolReader(Protocol):
     """What reads a payload piece by piece."""
 
@@ -50,7 +54,8 @@ def pack_payload(
     """Encode symbols, `(n,)`, each with the table of `models[table_index]`.
 
     Raises:
-        ValueError: the symbols are too many for the bytes they take, or outside their tables.
+        TooDenseError: the symbols are too many for the bytes they take.
+        ValueError: one is outside its table.
     """
     if symbols.size == 0:
         return b""
@@ -61,7 +66,7 @@ def pack_payload(
         code = rans_compress(symbols, table_indexes, models)
     payload = bytes([log_states]) + code
     if symbols.size > _most_symbols(len(payload)):
-        raise ValueError(f"{symbols.size} symbols in {len(payload)} bytes are too many")
+        raise TooDenseError(f"{symbols.size} symbols in {len(payload)} bytes are too many")
     return payload
 
 

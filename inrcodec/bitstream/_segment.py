@@ -60,7 +60,7 @@ def pack_segment(
         grid: frames, rows and columns of the tensors of the second group, if they are such grids.
 
     Raises:
-        ValueError: the symbols are too many for the bytes they take.
+        TooDenseError: the symbols are too many for the bytes they take.
     """
     if grid is None or len(groups) < 2:
         return pack_plain(quantized, groups, None)
