@@ -101,7 +101,7 @@ def render(description: dict[str, Any]) -> str:
         "bytes",
     ]
     lines += [_row(name, size, d["bytes"]) for name, size in d["sizes"].items()]
-    payload, entropy = d["sizes"]["decoder"] + d["sizes"].get("embeddings", 0), None
+    payload = d["sizes"]["decoder"] + d["sizes"].get("embeddings", 0)
     entropy = d["empirical_entropy_bytes"]
     if entropy:  # none where all symbols of every table are alike
         lines.append(

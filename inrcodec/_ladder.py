@@ -16,7 +16,7 @@ from typing import Any
 
 from inrcodec._job import EncodeOptions, Encoding, check_positive
 from inrcodec._report import EncodeReport
-from inrcodec._rounds import EncodedVideo, Plan
+from inrcodec._rounds import EncodedVideo, Plan, check_time
 from inrcodec.errors import RateError
 from inrcodec.fitting import FitResult
 
@@ -57,9 +57,13 @@ def encode_ladder(
 
     Raises:
         RateError: a size is too far from the others.
+        TimeError: no time is left to fit.
         As `encode` besides.
     """
     started = time.perf_counter()
+    # Plain numbers, for the checkpoint: NumPy's are welcome too.
+    sizes_bytes = None if sizes_bytes is None else [int(size) for size in sizes_bytes]
+    bpps = None if bpps is None else [float(bpp) for bpp in bpps]
     wishes = {"sizes_bytes": sizes_bytes, "bpps": bpps}
     wished = [value for value in wishes.values() if value is not None]
     if len(wished) != 1 or not wished[0]:
@@ -132,13 +136,17 @@ def _rungs(encoding: Encoding, sizes: Sequence[int]) -> Iterator[tuple[int, Enco
     fits: list[list[FitResult]] = [[] for _ in sizes]
     for i in range(len(plan.spans)):
         left = None if seconds is None else seconds - session.seconds() - reserve
+        if i == 0 and not session.knows(f"{sizes[0]}.{i}", f"{i}"):
+            check_time(left)
         budget = plan.budget(i, left)
         if budget.seconds is not None:
             budget = replace(budget, seconds=budget.seconds / budgets)
-        for rung, num_bytes in enumerate(sizes):
+        # All of them before the first fit: the header may be too much for a size.
+        parts = [plan.part(i, num_bytes, budget=budget) for num_bytes in sizes]
+        for rung, (num_bytes, part) in enumerate(zip(sizes, parts, strict=True)):
             result = plan.fit(
                 i,
-                plan.part(i, num_bytes, budget=budget),
+                part,
                 key=f"{num_bytes}.{i}",
                 session=session,
                 bars=encoding.bars,

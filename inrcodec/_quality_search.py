@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 
 from inrcodec._rounds import EncodedVideo
-from inrcodec.errors import RateError, TimeError
+from inrcodec.errors import ModelSizeError, RateError, TimeError
 
 MAX_ROUNDS = 4
 _DB_A_DOUBLING = 2.5  # what twice the bytes are worth, nearly
@@ -42,6 +42,7 @@ def search_quality(
     Raises:
         RateError: no round reached it; says the best PSNR and its bytes.
         TimeError: there was no time for a fit.
+        ModelSizeError: no network is as large as the first try.
     """
     best: EncodedVideo | None = None
     reached = (-math.inf, 0)
@@ -55,7 +56,7 @@ def search_quality(
             too_small = max(too_small, num_bytes)
             num_bytes = _next_size(num_bytes, math.inf, too_small, enough)
             continue
-        except TimeError:
+        except (TimeError, ModelSizeError):  # no time is left, or no network is so large
             if round_index == 0:
                 raise
             break

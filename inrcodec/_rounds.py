@@ -135,9 +135,25 @@ def encode_round(
     fits = []
     for i in range(len(plan.spans)):
         left = None if seconds is None else seconds - session.seconds() - reserve
+        key = f"{name}.{i}"
+        if i == 0 and not session.knows(key):
+            check_time(left)
         part = plan.part(i, num_bytes, budget=plan.budget(i, left), goal_db=goal_db)
-        fits.append(plan.fit(i, part, key=f"{name}.{i}", session=session, bars=bars))
+        fits.append(plan.fit(i, part, key=key, session=session, bars=bars))
     return plan.coded(fits, num_bytes)
+
+
+def check_time(seconds: float | None) -> None:
+    """Refuse to begin a fit for which no seconds are left.
+
+    Raises:
+        TimeError: so it is.
+    """
+    if seconds is not None and seconds <= 0:
+        raise TimeError(
+            f"the time is {-seconds:.1f} s too short: so much more go into reading, preparing, "
+            "coding and checking, before a step of the fit is made"
+        )
 
 
 @dataclass(frozen=True)
@@ -178,21 +194,12 @@ class Plan:
         return _reserve_seconds(self.job, self.configs)
 
     def budget(self, i: int, seconds: float | None) -> FitConfig:
-        """Return how segment i is fitted, with its share of the seconds left, if they are bound.
-
-        Raises:
-            TimeError: there are none.
-        """
+        """Return how segment i is fitted, with its share of the seconds left, if they are bound."""
         if seconds is None:
             return self.job.fit
-        if seconds <= 0:
-            raise TimeError(
-                f"the time is {-seconds:.1f} s too short: so much more go into reading, preparing, "
-                "coding and checking, before a step of the fit is made"
-            )
         first, end = self.spans[i]
         share = (end - first) / (len(self.job.source.frames) - first)
-        return replace(self.job.fit, epochs=None, seconds=seconds * share)
+        return replace(self.job.fit, epochs=None, seconds=max(seconds * share, 0.1))
 
     def part(
         self, i: int, num_bytes: int, *, budget: FitConfig, goal_db: float | None = None

@@ -90,7 +90,8 @@ def size_network(
 
     Raises:
         ModelError: one of the settings is out of its range.
-        RateError: not even the smallest network fits, or the largest has not so many values.
+        RateError: not even the smallest network fits.
+        ModelSizeError: the largest network has not so many values.
     """
     num_frames, _, height, width = frames.shape
     side_bytes, bits = _SIDE_BYTES, bits_per_parameter
@@ -130,6 +131,8 @@ def _nearest_size(model: str, num_params: int, **clip_and_settings: Any) -> Netw
             return for_budget(model, int(share * num_params), **clip_and_settings)
         except ModelSizeError as exc:
             refused = refused or exc
+    if refused is not None and refused.is_too_large:
+        raise refused
     raise RateError(f"{model}: {refused}") from refused
 
 

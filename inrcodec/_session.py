@@ -60,6 +60,11 @@ class Session:
         """Seconds of the whole encode so far, those before a resume included."""
         return time.perf_counter() - self.started
 
+    def knows(self, *keys: str) -> bool:
+        """Whether there is something of a fit, under one of these keys, to go on from."""
+        there = {*self.finished, *self.fit_states, *self.bases}
+        return not there.isdisjoint(keys)
+
     def save_fit(self, key: str, state: dict[str, Any]) -> None:
         """Keep the running fit `key`."""
         self.fit_states = {key: state}

@@ -6,7 +6,7 @@
     ├── ModelError            hyper-parameters that a network does not admit
     │   ├── UnknownModelError an unknown network
     │   ├── ModelSettingError a setting that the network does not have, or not of this type
-    │   └── ModelSizeError    a number of values that the network cannot store
+    │   └── ModelSizeError    a number of values that the network cannot be made to store
     ├── RateError             a rate or quality target that cannot be met
     ├── TimeError             a budget of time that leaves none to fit in
     ├── DatasetError          a dataset that is not there, or is not what it should be
@@ -64,6 +64,8 @@ class ModelSettingError(ModelError):
 
 class ModelSizeError(ModelError):
     """The network cannot be made so small, or so large."""
+
+    is_too_large: bool = False
 
 
 class RateError(InrcodecError):

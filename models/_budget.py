@@ -116,10 +116,12 @@ def _fit_stored_size(
 
 
 def _refusal(nearest: NetworkConfig, num_params: int, what: str) -> ModelSizeError:
-    return ModelSizeError(
+    error = ModelSizeError(
         f"{num_params} parameters; the {what} size of this network at {nearest.width}x"
         f"{nearest.height}, {nearest.num_frames} frames is {count_parameters(nearest).total}"
     )
+    error.is_too_large = num_params > count_parameters(nearest).total
+    return error
 
 
 def _fits(sized: Any, base_width: int, num_params: int) -> bool:

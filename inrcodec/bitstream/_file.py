@@ -151,7 +151,11 @@ class InrFile:
         """Return bytes of the file without moving it: threads and forked processes share that."""
         if isinstance(self._file, io.BytesIO):
             return self._file.getbuffer()[offset : offset + count].tobytes()
-        return os.pread(self._file.fileno(), count, offset)
+        parts = []  # a call reads 2 GiB at most
+        while count and (part := os.pread(self._file.fileno(), count, offset)):
+            parts.append(part)
+            offset, count = offset + len(part), count - len(part)
+        return b"".join(parts)
 
 
 def _umask() -> int:

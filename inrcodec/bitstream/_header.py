@@ -26,7 +26,7 @@ _MAX_INT = 1 << 31
 _MAX_PTS = 1 << 62
 _MAX_TEXT = 64
 _MAX_ITEMS = 1 << 22
-_MAX_LISTS = 1 << 20
+_MAX_CONTAINERS = 1 << 20
 _DEFAULT_COLOR = (2, 2, 2, 0)
 
 
@@ -126,14 +126,21 @@ def unpack_msgpack(data: bytes, what: str) -> object:
     """
     # An item takes a byte or more; the unpacker makes room for as many as a length claims.
     most = min(_MAX_ITEMS, len(data))
-    num_lists = 0
+    num_containers = 0
 
-    def count(items: list[object]) -> list[object]:
-        nonlocal num_lists
-        num_lists += 1  # an empty one takes a byte, and 56 in memory
-        if num_lists > _MAX_LISTS:
-            raise ValueError(f"more than {_MAX_LISTS} lists")
+    def count() -> None:
+        nonlocal num_containers
+        num_containers += 1  # an empty one takes a byte, and 56 or 64 in memory
+        if num_containers > _MAX_CONTAINERS:
+            raise ValueError(f"more than {_MAX_CONTAINERS} arrays and maps")
+
+    def listed(items: list[object]) -> list[object]:
+        count()
         return items
+
+    def mapped(items: list[tuple[object, object]]) -> dict[str, object]:
+        count()
+        return _pairs(items)
 
     try:
         value: object = msgpack.unpackb(
@@ -143,8 +150,8 @@ def unpack_msgpack(data: bytes, what: str) -> object:
             max_array_len=most,
             max_map_len=most,
             max_ext_len=0,
-            object_pairs_hook=_pairs,
-            list_hook=count,
+            object_pairs_hook=mapped,
+            list_hook=listed,
             ext_hook=_no_extension,
         )
     except (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException) as exc:

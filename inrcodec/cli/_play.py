@@ -47,14 +47,19 @@ def run(arguments: argparse.Namespace) -> int:
     from inrcodec import VideoDecoder, decode
 
     told: dict[str, Any] = {"device": arguments.device, "precision": arguments.precision}
-    with VideoDecoder(arguments.input, **told):
-        pass  # what cannot be played is told before a window opens
+    with VideoDecoder(arguments.input, **told) as decoder:
+        # What cannot be played is told before a window opens, most of it.
+        start, stop = arguments.frames or (0, None)
+        decoder[start]
+        if stop is not None:
+            decoder[stop - 1]
     options = next(options for name, options in _PLAYERS.items() if name in player.split("/")[-1])
     process = subprocess.Popen([player, *options], stdin=subprocess.PIPE)
     assert process.stdin is not None  # it is a pipe
     try:
         decode(arguments.input, cast(BinaryIO, process.stdin), frames=arguments.frames, **told)
         process.stdin.close()
+        return 1 if process.wait() else 0
     except BaseException as exc:
         is_over = process.poll() is not None
         process.kill()

@@ -6,6 +6,7 @@ embeddings as the file will have them, terms of the loss, and the tensors to sto
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,8 @@ from inrcodec.fitting._weight_rounding import WeightRounding
 from inrcodec.models import Network
 from inrcodec.quantization import Grid
 
+_log = logging.getLogger(__name__)
+
 # How often, within its phase, the quantiser's step is adapted to the weights' drift.
 _UPDATES = 8
 _HARDNESS = (1.0, 30.0)  # at both ends of the phase
@@ -35,6 +38,9 @@ _MOMENT_FRAMES = 8  # that rounding with feedback knows the layers' inputs from
 # `_NEAR` of them. Later they may be as few as `_LEAST`.
 _ROUNDINGS = 3
 _AIM, _NEAR, _LEAST = 0.995, 0.003, 0.982
+# Soft rounding meets the bytes up to this update, then a part of them, which grows; and again where
+# they are more than `_MOST`.
+_LAST_SOFT_MEETING, _SOFT_SHARE, _MOST = 2, 0.995, 0.9995
 
 
 def hardness(progress: float) -> float:
@@ -110,16 +116,17 @@ class RateControl:
         settles = half and self.quantizer.settles
         if settles:
             self.quantizer.settle()
-        # Coding takes as long as tens of steps: at both ends of the phase it is worth them, and
-        # where steps are to stay.
-        measured = first or last or settles or (half and self._is_soft)
-        # Weights that are rounded, or will soon be, keep their steps while they take the bytes.
-        stays = self._rounds_with_feedback or (self._is_soft and self.updates > _UPDATES // 2)
-        if first or not stays or not self._keeps(tensors, measured=measured):
-            if first or not self._rounds_with_feedback:
-                self._meet(self.quantizer, tensors, measured=measured)
-            if self._rounds_with_feedback:
+        # Coding takes as long as tens of steps: at both ends of the phase it is worth them.
+        measured = first or last or settles
+        if self._is_soft:
+            self._meet_softly(tensors, measured=measured)
+        elif self._rounds_with_feedback:
+            if first:
+                self._meet(self.quantizer, tensors, measured=True)
+            if first or not self._keeps(tensors, measured=measured):
                 self._round_weights()
+        else:
+            self._meet(self.quantizer, tensors, measured=measured)
         self._count_in_steps_of(self.quantizer)
         self.updates += 1
         return True
@@ -247,6 +254,24 @@ class RateControl:
             num_projections=num_projections,
         )
 
+    def _meet_softly(self, tensors: list[NDArray[np.float32]], *, measured: bool) -> None:
+        """Follow the bytes while hardly anything is rounded; then let steps be, if they can.
+
+        Weights near multiples of their steps are stretched by others, and bytes do not even rise
+        and fall with those. So there is room for what the rest of the phase adds, up to 0.7 %.
+        """
+        if self.updates <= _LAST_SOFT_MEETING:
+            is_last = self.updates == _LAST_SOFT_MEETING
+            share = _SOFT_SHARE if is_last else 1.0
+            self._meet(self.quantizer, tensors, measured=measured or is_last, share=share)
+            return
+        coded_bytes = self.coded_bytes if measured else None
+        found = self.quantizer.found_bytes(tensors, grids=self._grids(), coded_bytes=coded_bytes)
+        if found > _MOST * self.num_bytes:
+            octaves = 8 * (found - _SOFT_SHARE * self.num_bytes) / sum(t.size for t in tensors)
+            _log.info("soft weights take %.2f %% of the bytes", 100 * found / self.num_bytes)
+            self.quantizer.take_global_step(tensors, self.quantizer.global_step * 2**octaves)
+
     def _keeps(self, tensors: list[NDArray[np.float32]], *, measured: bool) -> bool:
         """Tell whether the tensors take the bytes, nearly, with the steps they were rounded to.
 
@@ -287,11 +312,16 @@ class RateControl:
             self.network(index, embeddings)
 
     def _meet(
-        self, quantizer: Quantizer, tensors: list[NDArray[np.float32]], *, measured: bool
+        self,
+        quantizer: Quantizer,
+        tensors: list[NDArray[np.float32]],
+        *,
+        measured: bool,
+        share: float = 1.0,
     ) -> None:
         quantizer.meet(
             tensors,
-            self.num_bytes,
+            share * self.num_bytes,
             grids=self._grids(),
             coded_bytes=self.coded_bytes if measured else None,
         )

@@ -42,8 +42,11 @@ class PackedError:
         self.targets: Tensor | None = None  # (N, 3 * s * s, h, w)
         if frames.numel() <= _PACKED_BYTES:
             first = self._pack(frames[:1])
-            self.targets = first.new_empty((len(frames), *first.shape[1:])).contiguous(
-                memory_format=torch.channels_last
+            self.targets = torch.empty(
+                (len(frames), *first.shape[1:]),
+                dtype=first.dtype,
+                device=first.device,
+                memory_format=torch.channels_last,
             )
             for target, frame in zip(self.targets, frames, strict=True):
                 target.copy_(self._pack(frame[None])[0])

@@ -278,7 +278,7 @@ def _open_source(
             "give --video-size WxH --pix-fmt F --fps R"
         )
     if fps is not None:
-        raise VideoError(f"{source}: a frame rate can only be given for images and raw video")
+        raise VideoError(f"{source}: has a frame rate of its own; only images can be given one")
     return ContainerSource(source, raw=raw)
 
 

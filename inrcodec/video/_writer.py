@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import av
 import torch
@@ -143,13 +143,14 @@ class VideoWriter:
 def _open_sink(
     target: str | Path | BinaryIO, metadata: VideoMetadata, audio: Sequence[AudioStream], crf: int
 ) -> tuple[str, Sink]:
-    is_file = not isinstance(target, (str, Path))
-    name = "output" if is_file else STDOUT if target == "-" else str(target)
+    stream = None if isinstance(target, (str, Path)) else target
+    name = "output" if stream is not None else str(target)
+    if name == "-":
+        stream, name = sys.stdout.buffer, STDOUT
     check_colors(metadata.color, name)
-    if is_file or target == "-":
+    if stream is not None:
         _check_conversion(name, metadata)
-        stream = target if is_file else sys.stdout.buffer
-        return name, PlaneSink(cast(BinaryIO, stream), metadata=metadata, has_headers=True)
+        return name, PlaneSink(stream, metadata=metadata, has_headers=True)
     try:
         return name, _open_file(Path(name), metadata, audio, crf)
     except WRITE_ERRORS as exc:

@@ -223,9 +223,7 @@ def test_a_damaged_segment_leaves_the_others(real_file: bytes, sections: Section
         assert file.audio(0) == sections[4][1]
 
 
-def test_segments_are_read_by_several_threads(
-    real_file: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_segments_are_read_by_several_threads(real_file: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.inr").write_bytes(real_file)
     with InrFile(tmp_path / "a.inr") as file:
         count = len(file.header.segments)

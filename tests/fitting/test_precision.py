@@ -7,10 +7,14 @@ import sys
 import threading
 from typing import Any
 
+import pytest
 import torch
 
 from inrcodec.fitting._precision import fp32_arithmetic
 
+pytestmark = pytest.mark.skipif(
+    not hasattr(torch.backends.cuda.matmul, "fp32_precision"), reason="needs torch >= 2.9"
+)
 MATMUL: Any = torch.backends.cuda.matmul
 CUDNN: Any = torch.backends.cudnn
 

@@ -129,19 +129,16 @@ def test_soft_steps_follow_the_bytes_at_first_and_then_stay(
     waves_config: Callable[[], NetworkConfig],
 ) -> None:
     control = rate_control(waves_config(), None, rounding="soft")
-    assert control.meet(0.5)
-    steps = [control.quantizer.global_step]
-    for progress in (0.6, 0.65, 0.7, 0.76, 0.82):  # the phase's middle is at 0.75
-        disturb(control, 1e-4)
+    steps = []
+    for progress in (0.5, 0.57, 0.63, 0.69, 0.75, 0.82):  # an update an eighth of the phase
         assert control.meet(progress)
         steps.append(control.quantizer.global_step)
-    assert steps[1] != steps[0]
-    assert steps[-1] == steps[-2]
-    disturb(control, 0.3)
+        disturb(control, 1e-4)
+    assert len(set(steps[2:])) == 1
+    assert steps[2] > 1.005 * steps[1]  # room for what comes
+    disturb(control, 0.3)  # too many bytes
     assert control.meet(0.9)
     assert control.quantizer.global_step > steps[-1]
-    tensors = control.stored_tensors(exact=True)
-    assert 0.98 * 6000 < control.quantizer.found_bytes(tensors, grids=control._grids()) <= 6000
 
 
 def test_soft_weights_come_nearer_to_the_rounded_ones(
