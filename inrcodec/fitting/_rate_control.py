@@ -261,9 +261,8 @@ class RateControl:
         and fall with those. So there is room for what the rest of the phase adds, up to 0.7 %.
         """
         if self.updates <= _LAST_SOFT_MEETING:
-            is_last = self.updates == _LAST_SOFT_MEETING
-            share = _SOFT_SHARE if is_last else 1.0
-            self._meet(self.quantizer, tensors, measured=measured or is_last, share=share)
+            share = _SOFT_SHARE if self.updates == _LAST_SOFT_MEETING else 1.0
+            self._meet(self.quantizer, tensors, measured=measured, share=share)
             return
         coded_bytes = self.coded_bytes if measured else None
         found = self.quantizer.found_bytes(tensors, grids=self._grids(), coded_bytes=coded_bytes)
