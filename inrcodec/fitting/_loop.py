@@ -257,9 +257,7 @@ class _Fit:
         with self._exact():
             loss, errors = self._loss(x_hat, indices, x)
             loss = self.rate.added_to(loss, exact, indices)
-
-        self.network.zero_grad(set_to_none=True)
-        with self._exact():
+            self.network.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
         if self.config.gradient_clip:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
