@@ -106,7 +106,7 @@ def _encode(point: Point, path: Path, on_progress: Callable[[FitProgress], None]
 
     cut = {"crop": point["crop"], "resize": point["resize"], "frames": point["frame_range"]}
     return inrcodec.encode(
-        point["clip"],
+        point.get("source", point["clip"]),
         path,
         **_with_tuples(cut),
         size_bytes=point["size_bytes"],

@@ -162,8 +162,9 @@ def decoded_psnr_db(path: Path, record: Record) -> float:
     from inrcodec import VideoDecoder
     from inrcodec.metrics import psnr_db
 
-    parts = (record[name] for name in ("clip", "crop", "resize", "frame_range"))
-    frames = source_frames(*(tuple(p) if isinstance(p, list) else p for p in parts))
+    parts = (record[name] for name in ("crop", "resize", "frame_range"))
+    source = record.get("source", record["clip"])
+    frames = source_frames(source, *(tuple(p) if isinstance(p, list) else p for p in parts))
     with VideoDecoder(path) as decoder:
         if len(decoder) != len(frames):
             raise EvaluationError(f"{path}: {len(decoder)} frames, the clip has {len(frames)}")
@@ -172,9 +173,9 @@ def decoded_psnr_db(path: Path, record: Record) -> float:
 
 
 @lru_cache(maxsize=1)
-def source_frames(clip: str, crop: Any, resize: Any, frame_range: Any) -> Any:
+def source_frames(source: str, crop: Any, resize: Any, frame_range: Any) -> Any:
     """Frames as `encode` reads them, `(N, 3, H, W)` uint8."""
     from inrcodec._source import SourceOptions, read_source
 
     options = SourceOptions(frames=frame_range, resize=resize, crop=crop, audio=False)
-    return read_source(clip, options, progress=lambda frames, _: frames).frames
+    return read_source(source, options, progress=lambda frames, _: frames).frames

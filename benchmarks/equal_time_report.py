@@ -14,7 +14,8 @@ from equal_time_records import Record, complaint, cpu_share
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "flagship.md"
-FLAGSHIP, BASELINE = "flagship", "hnerv-paper"
+FLAGSHIP, BASELINE, GPU_BASELINE = "flagship", "hnerv-paper", "hnerv-paper-tf32"
+GPU_CLIP = "bunny-1280"
 NOTHING = ["Not measured yet."]
 
 
@@ -30,18 +31,23 @@ def write_report(
 
     Args:
         records: current ones.
-        page: docs/flagship.md.
+        page: docs/flagship.md; records of a GPU have a table of their own there.
         named: variants that come first, in this order, and whose fits are traced.
         ablation: variants that have a table of their own.
         budgets: the tables' columns.
     """
-    plot = page.parent / "images" / "equal_time.png"
+    of_gpu = any(r["clip"] == GPU_CLIP for r in records)
+    plot = page.parent / "images" / ("equal_time_gpu.png" if of_gpu else "equal_time.png")
     compared = [r for r in records if r["variant"] not in ablation]
     if compared:
         draw(compared, plot, named=named)
     text = page.read_text()
-    for mark, rows in tables(records, named=named, ablation=ablation, budgets=budgets).items():
-        if mark == "equal-time" and compared:
+    if of_gpu:
+        found = {"gpu": gpu_rows(compared, named)}
+    else:
+        found = tables(records, named=named, ablation=ablation, budgets=budgets)
+    for mark, rows in found.items():
+        if mark in ("equal-time", "gpu") and compared:
             rows = [*rows, "", f"![PSNR over seconds](images/{plot.name})"]
         text = between_marks(text, mark, rows)
     page.write_text(text)
@@ -72,6 +78,12 @@ def tables(
         "time-to-quality": time_rows(records, named),
         "ablation": equal_time_rows(of_clip(ablated, "bunny"), FLAGSHIP, [FLAGSHIP], budgets),
     }
+
+
+def gpu_rows(records: Sequence[Record], named: Sequence[str]) -> list[str]:
+    """Return what was measured on a GPU, at whichever budgets."""
+    budgets = sorted({r["budget_seconds"] for r in records})
+    return equal_time_rows(records, GPU_BASELINE, named, budgets)
 
 
 def of_clip(records: Iterable[Record], clip: str) -> list[Record]:
@@ -197,7 +209,8 @@ def caption(records: Sequence[Record]) -> str:
     """Return what a published figure must say of itself."""
     first = records[0]
     size = f"{first['width']}x{first['height']}"
-    crop = f", crop {'x'.join(map(str, first['crop']))} resized" if first["crop"] else ""
+    crop = f", crop {'x'.join(map(str, first['crop']))}" if first["crop"] else ""
+    crop += " resized" if first["resize"] else ""
     days = sorted(r["date"][:10] for r in records)
     parts = [
         f"{first['clip']} {size}{crop}, {first['frames']} frames",

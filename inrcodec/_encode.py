@@ -89,7 +89,8 @@ def encode(
         audio: whether to pass audio through.
         segment_frames: a longer clip is cut into segments of at most so many frames.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        precision: of the fit: `fp32`, `bf16`, or `auto`: bf16 where the device computes in it.
+        precision: of the fit: `fp32`; `tf32`, in which a GPU multiplies fp32; `bf16`; or `auto`:
+            bf16 where the device computes in it.
         seed: of initial weights and frame order.
         resume: go on from the checkpoint of an interrupted call with the same arguments.
         progress: show progress on stderr.

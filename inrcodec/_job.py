@@ -335,10 +335,10 @@ def _score(
     psnrs: list[torch.Tensor] = []
     similarities: list[float] = []  # times the frames that they are of
     for start in range(0, len(decoder), SCORED_AT_ONCE):
-        span = slice(start, start + SCORED_AT_ONCE)
-        decoded = decoder[span].cpu()
-        psnrs.append(psnr_db(decoded, clip.frames[span]))
-        similarity = mean_ms_ssim(decoded, clip.frames[span]) if with_ms_ssim else None
+        decoded = decoder[start : start + SCORED_AT_ONCE]
+        frames = clip.frames[start : start + SCORED_AT_ONCE].to(decoded.device)
+        psnrs.append(psnr_db(decoded, frames).cpu())
+        similarity = mean_ms_ssim(decoded, frames) if with_ms_ssim else None
         if similarity is not None:
             similarities.append(similarity * len(decoded))
     overall = sum(similarities) / len(decoder) if similarities else None

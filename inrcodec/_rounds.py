@@ -41,8 +41,8 @@ from inrcodec.models import NetworkConfig, build, count_parameters
 _log = logging.getLogger(__name__)
 
 _CONFIG_BYTES = 100  # of a segment's configuration in the header, before it is known
-# Seconds to code a stored value: the step's search packs a segment a few times.
-_CODE_SECONDS_A_PARAMETER = 5e-6
+# Seconds to code a stored value: the step's search packs a segment once, seldom a few times.
+_CODE_SECONDS_A_PARAMETER = 2.5e-6
 _CODE_SECONDS = 1.5
 _RESERVE_FACTOR = 1.4
 SCORED_AT_ONCE = 2
@@ -374,7 +374,8 @@ def _reserve_seconds(job: EncodeJob, configs: list[NetworkConfig]) -> float:
     decoder = SegmentDecoder(network, embeddings, device=job.device)
 
     def score() -> None:
-        mean_ms_ssim(decoder.decode(range(len(frames))).cpu(), frames)
+        decoded = decoder.decode(range(len(frames)))
+        mean_ms_ssim(decoded, frames.to(decoded.device))
 
     score()  # the first call imports, and asks for memory
     start = time.perf_counter()

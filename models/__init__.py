@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._budget import align_widths
 from ._inference import halves, prepare_for_inference
 from ._motion import read_displaced
 from ._network import (
@@ -54,6 +55,7 @@ __all__ = [
     "NetworkConfig",
     "Sizing",
     "StoredSize",
+    "align_widths",
     "build",
     "check_settings",
     "choose_strides",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import torch
@@ -20,10 +21,11 @@ __all__ = [
     "StagedDecoder",
     "ToGrid",
     "conv",
+    "conv_then_shuffle",
     "mlp",
     "stage_widths",
     "upsample_bilinear",
-    "upsample_bilinear_by_phases",
+    "upsample_bilinear_by_products",
 ]
 
 
@@ -100,6 +102,16 @@ class PixelShuffleUpsampler(nn.Sequential):
             nn.PixelShuffle(stride),
             activation(),
         )
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the block."""
+        if x.is_cuda and x.requires_grad:
+            shuffled = conv_then_shuffle(self[0], x, self.stride)
+        else:
+            shuffled = self[1](self[0](x))
+        y: Tensor = self[2](shuffled)
+        return y
 
 
 class PixelShuffleHead(nn.Sequential):
@@ -108,6 +120,13 @@ class PixelShuffleHead(nn.Sequential):
     def __init__(self, in_channels: int, *, stride: int, kernel_size: int = 3) -> None:
         super().__init__(conv(in_channels, 3 * stride**2, kernel_size), nn.PixelShuffle(stride))
         self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the block."""
+        if x.is_cuda and x.requires_grad:
+            return conv_then_shuffle(self[0], x, self.stride)
+        x_hat: Tensor = self[1](self[0](x))
+        return x_hat
 
     def packed(self, x: Tensor) -> Tensor:
         """Return (B, 3 * s * s, h, w): the picture before its pixels are shuffled."""
@@ -131,25 +150,51 @@ def mlp(*widths: int, activation: type[nn.Module]) -> nn.Sequential:
 def upsample_bilinear(x: Tensor, scale: int) -> Tensor:
     """Upsample (B, C, h, w) by an integer, half-pixel centres (align_corners=False)."""
     if x.is_cuda and x.requires_grad:
-        return upsample_bilinear_by_phases(x, scale)
+        return upsample_bilinear_by_products(x, scale)
     return F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
 
 
-def upsample_bilinear_by_phases(x: Tensor, scale: int) -> Tensor:
-    """`upsample_bilinear` from slices alone.
+def upsample_bilinear_by_products(x: Tensor, scale: int) -> Tensor:
+    """`upsample_bilinear` as two matrix products, with the channels last.
 
-    CUDA's own gradient adds atomically, so that a seed would not fix a fit.
+    CUDA's own gradient adds atomically, so that a seed would not fix a fit, and one by one: in
+    bfloat16 it takes longer than these products do on tensor cores.
     """
-    for dim in (2, 3):
-        size = x.shape[dim]
-        before = torch.cat((x.narrow(dim, 0, 1), x.narrow(dim, 0, size - 1)), dim)
-        after = torch.cat((x.narrow(dim, 1, size - 1), x.narrow(dim, size - 1, 1)), dim)
-        phases = []
-        for i in range(scale):
-            offset = (i + 0.5) / scale - 0.5
-            phases.append(torch.lerp(x, before if offset < 0 else after, abs(offset)))
-        x = torch.stack(phases, dim + 1).flatten(dim, dim + 1)
-    return x
+    batch, channels, height, width = x.shape
+    across = _upsampling(width, scale, x.dtype, x.device).expand(batch * height, -1, -1)
+    down = _upsampling(height, scale, x.dtype, x.device).expand(batch, -1, -1)
+    x = x.permute(0, 2, 3, 1)  # (B, h, w, C)
+    x = across.bmm(x.reshape(batch * height, width, channels))
+    x = down.bmm(x.reshape(batch, height, scale * width * channels))
+    x = x.reshape(batch, scale * height, scale * width, channels)
+    return x.permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=64)
+def _upsampling(size: int, scale: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return the matrix (size * scale, size) that upsamples linearly."""
+    unit = torch.eye(size, device=device)[None]
+    return F.interpolate(unit, scale_factor=scale, mode="linear")[0].T.to(dtype)
+
+
+def conv_then_shuffle(layer: nn.Module, x: Tensor, stride: int) -> Tensor:
+    """Convolve and shuffle pixels: (B, C, h, w) -> (B, C_out / s**2, h*s, w*s), channels last.
+
+    What PyTorch has for it leaves the channels first, and takes every value apart from its
+    neighbours. With the weights in another order, those of a pixel stay together.
+    """
+    assert isinstance(layer, nn.Conv2d)  # what `conv` makes
+    assert layer.bias is not None
+    weight, bias = (
+        parameter.reshape(-1, stride**2, *parameter.shape[1:]).transpose(0, 1).flatten(0, 1)
+        for parameter in (layer.weight, layer.bias)
+    )
+    y = F.conv2d(x, weight, bias, padding=layer.padding)  # (B, s * s * C', h, w)
+    batch, channels, height, width = y.shape
+    pairs = channels // stride  # of a row of a cell: s pixels of C' channels
+    y = y.permute(0, 2, 3, 1).reshape(batch, height, width, stride, pairs)
+    y = y.transpose(2, 3).reshape(batch, stride * height, stride * width, pairs // stride)
+    return y.permute(0, 3, 1, 2)
 
 
 def stage_widths(

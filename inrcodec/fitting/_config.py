@@ -38,6 +38,9 @@ class FitConfig:
     weight_decay: float = 0.0
     learning_rate: float = 4e-3  # at its peak; why this one: benchmarks/notes/default-recipe.md
     rate_growth: float = 0.0  # the power of the steps over 2,000 by which the peak is higher
+    # The longest side of dense layers' matrices up to which the learning rate is meant: in wider
+    # networks it falls as that side grows. 0 for all the same.
+    rate_side: int = 0
     schedule: str = "cosine"  # of the learning rate after the warm-up: a name in SCHEDULES
     decay: float = _DECAY  # wsd alone: last fraction of the budget, in which the rate falls
     warmup: float = 0.05  # fraction of the budget in which the learning rate rises
@@ -64,7 +67,8 @@ class FitConfig:
     auxiliary_weight: float = 0.1  # of the loss of a network's auxiliary outputs, if it has any
     ema: float = 0.0  # time constant of the weights' average over the steps so far, 0 for none
     qat_fraction: float = 0.25  # last part of the budget that is fitted through the quantiser
-    precision: str = "auto"  # fp32, bf16, or auto: bf16 where the device computes in it
+    # fp32; tf32, where a GPU multiplies; bf16; or auto: bf16 where the device computes in it
+    precision: str = "auto"
     seed: int = 0  # of the initial weights and the order of frames
 
     def __post_init__(self) -> None:
@@ -85,7 +89,7 @@ class FitConfig:
         _check(abs(self.seed) < 2**40, "seed", self.seed, "under 2^40 in magnitude")
         _check(0 <= self.ema <= 1, "ema", self.ema, "0 to 1")
         _check(0 <= self.qat_fraction <= 1, "qat_fraction", self.qat_fraction, "0 to 1")
-        precisions = ("auto", "fp32", "bf16")
+        precisions = ("auto", "fp32", "tf32", "bf16")
         _check(self.precision in precisions, "precision", self.precision, f"one of {precisions}")
 
     @property
@@ -116,6 +120,7 @@ class FitConfig:
         _check(good, "betas", self.betas, f"{count} numbers from 0 to under 1 for {self.optimizer}")
         _check(self.learning_rate > 0, "learning_rate", self.learning_rate, "> 0")
         _check(0 <= self.rate_growth <= 1, "rate_growth", self.rate_growth, "0 to 1")
+        _check(self.rate_side >= 0, "rate_side", self.rate_side, ">= 0")
         _check(self.gradient_clip >= 0, "gradient_clip", self.gradient_clip, ">= 0")
         _check(self.weight_decay >= 0, "weight_decay", self.weight_decay, ">= 0")
         used = self.optimizer in _DECAYING or self.weight_decay == 0

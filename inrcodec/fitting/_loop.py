@@ -25,9 +25,14 @@ from inrcodec.fitting._config import FitConfig
 from inrcodec.fitting._ending import Ending
 from inrcodec.fitting._interrupt import InterruptFlag
 from inrcodec.fitting._losses import LOSSES, psnr_of_mse
-from inrcodec.fitting._optimizers import build_optimizers
+from inrcodec.fitting._optimizers import (
+    build_optimizers,
+    is_capturable,
+    load_optimizer,
+    longest_side,
+)
 from inrcodec.fitting._order import FrameOrder
-from inrcodec.fitting._precision import fp32_arithmetic, resolve_precision
+from inrcodec.fitting._precision import fp32_arithmetic, resolve_precision, tf32_arithmetic
 from inrcodec.fitting._progress import FitProgress, FitResult
 from inrcodec.fitting._qat import CodedBytes
 from inrcodec.fitting._rate_control import RateControl
@@ -36,8 +41,10 @@ from inrcodec.fitting._schedules import (
     expected_steps,
     grown_rate,
     learning_rate_factor,
+    rate_for_side,
 )
 from inrcodec.fitting._squared_error import LOSSES_OF_MSE, PackedError
+from inrcodec.fitting._step_graph import StepGraph
 from inrcodec.models import Network
 
 _LOG_SECONDS = 0.5
@@ -150,7 +157,12 @@ class _Fit:
         if device.type == "cpu":
             keep_freed_memory()
         self.dtype = resolve_precision(config.precision, device)
-        self.optimizers = build_optimizers(network, config, dtype=self.dtype)
+        # With a fixed memory for all that a step reads and changes, it may be a CUDA graph.
+        has_graph = device.type == "cuda" and self.frames.is_cuda and is_capturable(config)
+        self.learning_rate = rate_for_side(
+            config.learning_rate, config.rate_side, longest_side(network)
+        )
+        self.optimizers = build_optimizers(network, config, dtype=self.dtype, capturable=has_graph)
         self.packed_error = None
         if config.loss in LOSSES_OF_MSE and network.packing is not None:
             self.packed_error = PackedError(network, self.frames)
@@ -163,6 +175,9 @@ class _Fit:
             coded_bytes=coded_bytes,
             device=device,
         )
+        self.graph = None
+        if has_graph:
+            self.graph = StepGraph(self._computed, batch_size=self.order.batch_size, device=device)
         self.steps = 0
         self.rate_factor = 0.0  # of the learning rate, as a part of its peak
         self.mse = torch.zeros((), device=device)
@@ -189,12 +204,16 @@ class _Fit:
         is_met = self.rate.meet(progress)
         if is_new and is_met:
             self.ending.quantized_from = self.steps
+        if is_met and self.graph is not None:
+            self.graph.renew()
         return is_met
 
     def measure_rounding(self, progress: float) -> None:
         """A few times before the quantised phase, see what rounding at once would take."""
         if not self.rate.quantizes and self.ending.wants_rounding(progress):
             self.ending.rounding_measured(self.rate.rounding_loss_db(), progress=progress)
+            if self.graph is not None:
+                self.graph.renew()
 
     def reaches_goal(self) -> bool:
         """Whether the file would reach the goal now, the rate being met: then the fit is over."""
@@ -215,7 +234,7 @@ class _Fit:
         is_known = config.seconds is None or progress >= STEPS_ARE_KNOWN
         if not is_known or not self.expected_steps:
             self.expected_steps = expected_steps(self.steps, progress)
-        peak = grown_rate(config.learning_rate, config.rate_growth, self.expected_steps)
+        peak = grown_rate(self.learning_rate, config.rate_growth, self.expected_steps)
         self.rate_factor = learning_rate_factor(
             progress,
             warmup=config.warmup,
@@ -226,7 +245,10 @@ class _Fit:
         )
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = peak * self.rate_factor
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(peak * self.rate_factor)
+                else:
+                    group["lr"] = peak * self.rate_factor
 
     def step(self) -> bool:
         """Forward, backward, and a step of the optimiser on the next batch.
@@ -235,39 +257,7 @@ class _Fit:
             Whether it ends a point of the curve.
         """
         indices = self.order.batch(self.steps)
-        x = None  # (B, 3, H, W) in [0, 1]
-        if self.network.encodes_frames or self.packed_error is None:
-            x = frame_batch(self.frames, indices, self.device)
-        indices = indices.to(self.device)
-        with self._arithmetic():
-            embeddings = None
-            if self.network.encoder is not None:
-                embeddings = self.network.embed(x, indices)
-            exact, weights = embeddings, {}
-            if self.rate.quantizes:
-                weights = self.rate.decoder_weights()
-                if embeddings is not None:
-                    embeddings = self.rate.quantizer.embeddings(embeddings)
-            x_hat = functional_call(
-                self.network,
-                weights,
-                (indices, embeddings),
-                {"packed": self.packed_error is not None},
-            )
-        with self._exact():
-            loss, errors = self._loss(x_hat, indices, x)
-            loss = self.rate.added_to(loss, exact, indices)
-            self.network.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-        if self.config.gradient_clip:
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
-        for optimizer in self.optimizers:
-            optimizer.step()
-        self.rate.quantizer.learn(self.rate_factor)
-        if self.average is not None:
-            self.average.update_parameters(self.network)
-
-        self.rate.remember(exact, indices)
+        errors = self._computed(indices) if self.graph is None else self.graph(indices)
         with torch.no_grad():
             mse = errors.mean()
             self.mse = mse if self.steps == 0 else self.mse + (1 - _MSE_DECAY) * (mse - self.mse)
@@ -327,7 +317,7 @@ class _Fit:
         """Go on from `state()`."""
         self.network.load_state_dict(state["network"])
         for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(kept)
+            load_optimizer(optimizer, kept)
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.rate.load_state(state["rate"])
@@ -337,6 +327,43 @@ class _Fit:
         self.expected_steps = state["expected_steps"]
         self.started -= state["seconds"]
 
+    def _computed(self, indices: Tensor) -> Tensor:
+        """Take a step on the frames at `indices` `(B,)`; return their MSEs before it, `(B,)`."""
+        x = None  # (B, 3, H, W) in [0, 1]
+        if self.network.encodes_frames or self.packed_error is None:
+            x = frame_batch(self.frames, indices, self.device)
+        indices = indices.to(self.device)
+        with self._arithmetic():
+            embeddings = None
+            if self.network.encoder is not None:
+                embeddings = self.network.embed(x, indices)
+            exact, weights = embeddings, {}
+            if self.rate.quantizes:
+                weights = self.rate.decoder_weights()
+                if embeddings is not None:
+                    embeddings = self.rate.quantizer.embeddings(embeddings)
+            x_hat = functional_call(
+                self.network,
+                weights,
+                (indices, embeddings),
+                {"packed": self.packed_error is not None},
+            )
+        with self._exact():
+            loss, errors = self._loss(x_hat, indices, x)
+            loss = self.rate.added_to(loss, exact, indices)
+            self.network.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+        if self.config.gradient_clip:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.rate.quantizer.learn(self.rate_factor)
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+
+        self.rate.remember(exact, indices)
+        return errors
+
     @contextmanager
     def _arithmetic(self) -> Iterator[None]:
         """Compute the network in the fit's dtype."""
@@ -345,7 +372,9 @@ class _Fit:
             yield
 
     def _exact(self) -> AbstractContextManager[None]:
-        """Keep what is fp32 in fp32, where the fit is to be: else a GPU may take TF32."""
+        """Keep what is fp32 in fp32, where the fit is to be: a GPU has other ideas of it."""
+        if self.config.precision == "tf32":
+            return tf32_arithmetic()
         return fp32_arithmetic() if self.dtype == torch.float32 else nullcontext()
 
     def _used(self) -> float:

@@ -28,7 +28,7 @@ _SAFETY = 1.01  # keeps rounded singular values within the interval of the polyn
 # Of a step for a rate of 1: twice that of Adam's steps (arXiv 2502.16982, section 2.2), measured in
 # benchmarks/notes/flagship.md.
 _RMS = 0.4
-_SMALL = 1 << 15  # values of a matrix that float32 is faster for
+_SMALL = 1 << 15  # values of a matrix that float32 is faster for on a CPU
 
 
 class Muon(GroupwiseOptimizer):
@@ -45,11 +45,11 @@ class Muon(GroupwiseOptimizer):
     Args:
         params: parameters of two and more dimensions, or groups of them; those without a gradient
             are left alone.
-        lr: learning rate.
+        lr: learning rate; a tensor of no dimensions where a step is recorded as a CUDA graph.
         momentum: decay rate b.
         weight_decay: part of a weight that a step of rate 1 takes away.
-        dtype: what the iterations of large matrices compute in; bfloat16 is enough for them. Small
-            ones are computed in float32, where they take less time.
+        dtype: what the iterations compute in; bfloat16 is enough for them. On a CPU small matrices
+            are computed in float32, where they take less time.
 
     Raises:
         ValueError: a parameter that is no matrix.
@@ -59,7 +59,7 @@ class Muon(GroupwiseOptimizer):
         self,
         params: Iterable[Parameter],
         *,
-        lr: float = 4e-3,
+        lr: float | Tensor = 4e-3,
         momentum: float = 0.95,
         weight_decay: float = 0.0,
         dtype: torch.dtype = torch.bfloat16,
@@ -75,7 +75,7 @@ class Muon(GroupwiseOptimizer):
             p.mul_(1 - group["lr"] * group["weight_decay"])
             self._step(p, lr=group["lr"], momentum=group["momentum"])
 
-    def _step(self, p: Tensor, *, lr: float, momentum: float) -> None:
+    def _step(self, p: Tensor, *, lr: float | Tensor, momentum: float) -> None:
         state = self.state[p]
         if not state:
             state["momentum"] = torch.zeros_like(p)
@@ -84,9 +84,14 @@ class Muon(GroupwiseOptimizer):
         assert gradient is not None  # the caller has looked
         average.lerp_(gradient, 1 - momentum)
         update = gradient.lerp(average, momentum).flatten(1)  # (r, c)
-        dtype = self.dtype if update.numel() > _SMALL else torch.float32
+        is_small = update.numel() <= _SMALL and not update.is_cuda
+        dtype = torch.float32 if is_small else self.dtype
         direction = orthogonalize(update.to(dtype)).to(p.dtype)
-        p.sub_(direction.view_as(p), alpha=lr * _RMS * max(update.shape) ** 0.5)
+        length = lr * (_RMS * max(update.shape) ** 0.5)
+        if isinstance(length, Tensor):
+            p.sub_(direction.view_as(p) * length)
+        else:
+            p.sub_(direction.view_as(p), alpha=length)
 
 
 def orthogonalize(matrix: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 _LOCK = threading.Lock()
-_num_inside = 0  # of `fp32_arithmetic`
-_before: list[tuple[Any, str, object]] = []  # what its settings were
+_num_inside = {"fp32": 0, "tf32": 0}  # of `fp32_arithmetic` and `tf32_arithmetic`
+_before: list[tuple[Any, str, object]] = []  # what the settings were
 
 
 def resolve_device(name: str) -> torch.device:
@@ -36,13 +36,14 @@ def resolve_device(name: str) -> torch.device:
 
 
 def resolve_precision(name: str, device: torch.device) -> torch.dtype:
-    """Return the dtype that the precision `fp32`, `bf16` or `auto` means on `device`.
+    """Return the dtype that the precision `fp32`, `tf32`, `bf16` or `auto` means on `device`.
 
     `auto` is bfloat16 where the hardware multiplies in it: CUDA from Ampere on, and CPUs with
     AVX-512 BF16.
     """
     if name != "auto":
-        return {"fp32": torch.float32, "bf16": torch.bfloat16}[name]
+        dtypes = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
+        return dtypes[name]
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
@@ -62,31 +63,55 @@ def fp32_arithmetic() -> Iterator[None]:
     These are settings of the process: the first thread inside makes them, the last one out takes
     them back.
     """
-    global _num_inside
+    with _inside("fp32"):
+        yield
+
+
+@contextmanager
+def tf32_arithmetic() -> Iterator[None]:
+    """Let a GPU multiply fp32 matrices in TF32 inside, except while any thread is in true fp32."""
+    with _inside("tf32"):
+        yield
+
+
+@contextmanager
+def _inside(mode: str) -> Iterator[None]:
     with _LOCK:
-        if _num_inside == 0:
-            _before.extend((*place, getattr(*place)) for place, _ in _settings())
-            for place, value in _settings():
-                setattr(*place, value)
-        _num_inside += 1
+        if not any(_num_inside.values()):
+            _before.extend((*place, getattr(*place)) for place, _ in _settings("fp32"))
+        _num_inside[mode] += 1
+        _set()
     try:
         yield
     finally:
         with _LOCK:
-            _num_inside -= 1
-            if _num_inside == 0:
-                for owner, name, value in _before:
-                    setattr(owner, name, value)
+            _num_inside[mode] -= 1
+            _set()
+            if not any(_num_inside.values()):
                 _before.clear()
 
 
-def _settings() -> list[tuple[tuple[Any, str], object]]:
+def _set() -> None:
+    """Make the settings those of whoever is inside, or what they were."""
+    for owner, name, value in _before:
+        setattr(owner, name, value)
+    for mode in ("tf32", "fp32"):
+        if _num_inside[mode]:
+            for place, value in _settings(mode):
+                setattr(*place, value)
+
+
+def _settings(mode: str) -> list[tuple[tuple[Any, str], object]]:
     """Return where each setting is, and what it is inside."""
     matmul: Any = torch.backends.cuda.matmul
     cudnn: Any = torch.backends.cudnn  # its stubs do not know `conv`
-    exact: list[tuple[tuple[Any, str], object]]
+    is_exact = mode == "fp32"
+    made: list[tuple[tuple[Any, str], object]]
     if hasattr(matmul, "fp32_precision"):  # from 2.9 on; who has set it may not read allow_tf32
-        exact = [((matmul, "fp32_precision"), "ieee"), ((cudnn.conv, "fp32_precision"), "ieee")]
+        value = "ieee" if is_exact else "tf32"
+        made = [((matmul, "fp32_precision"), value), ((cudnn.conv, "fp32_precision"), value)]
     else:
-        exact = [((matmul, "allow_tf32"), False), ((cudnn, "allow_tf32"), False)]
-    return [*exact, ((cudnn, "deterministic"), True), ((cudnn, "benchmark"), False)]
+        made = [((matmul, "allow_tf32"), not is_exact), ((cudnn, "allow_tf32"), not is_exact)]
+    if is_exact:
+        made += [((cudnn, "deterministic"), True), ((cudnn, "benchmark"), False)]
+    return made

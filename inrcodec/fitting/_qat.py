@@ -49,6 +49,7 @@ class Quantizer:
     global_step: float = 0.0
     steps: list[float] = field(default_factory=list)
     overhead_bytes: float = 0.0  # what the file takes beyond the estimate, as last measured
+    _steps_on_device: Tensor | None = None
 
     @property
     def ready(self) -> bool:
@@ -189,6 +190,7 @@ class Quantizer:
         self.global_step = global_step
         codes = admissible_step_codes(tensors, self.step_codes, self.global_step)
         self.steps = [float(step_size(self.global_step, code)) for code in codes]
+        self._steps_on_device = None
 
     def decoder_weights(self, network: Network) -> dict[str, Tensor]:
         """The decoder's parameters, quantised, under the names that `functional_call` takes."""
@@ -198,7 +200,7 @@ class Quantizer:
             for (name, parameter), step in zip(named, self.steps, strict=False)
         }
 
-    def softened_weights(self, network: Network, hardness: float) -> dict[str, Tensor]:
+    def softened_weights(self, network: Network, hardness: Tensor) -> dict[str, Tensor]:
         """`decoder_weights`, only drawn towards what they will be: see `soft_round`."""
         named = network.decoder.named_parameters()
         return {
@@ -209,7 +211,9 @@ class Quantizer:
     def embeddings(self, embeddings: Tensor) -> Tensor:
         """Embeddings `(B, C, h, w)`, quantised, each channel by its own step."""
         channels = embeddings.shape[1]
-        steps = torch.tensor(self.steps[-channels:], device=embeddings.device)
+        if self._steps_on_device is None:
+            self._steps_on_device = torch.tensor(self.steps, device=embeddings.device)
+        steps = self._steps_on_device[-channels:]
         return fake_quantize(embeddings.float(), steps.view(1, channels, 1, 1))
 
     def rate_term(
@@ -235,6 +239,7 @@ class Quantizer:
         self.step_codes = list(state["codes"])
         self.global_step, self.steps = state["global_step"], list(state["steps"])
         self.overhead_bytes = state["overhead_bytes"]
+        self._steps_on_device = None
 
 
 def stored_tensors(network: Network, embeddings: Tensor | None) -> list[NDArray[np.float32]]:

@@ -89,7 +89,7 @@ class RateControl:
         self._is_soft = config.rounds_softly
         is_nearest = config.rounding == "nearest" or config.quantizer == "entropy"
         self._rounds_with_feedback = not (is_nearest or self._is_soft)
-        self.hardness = _HARDNESS[0]  # of soft rounding
+        self.hardness = torch.tensor(_HARDNESS[0], device=device)  # of soft rounding
         self.embedding_rate = None
         if config.rate_weight and shape is not None:
             self.embedding_rate = EmbeddingRate(config.rate_weight, num_bytes)
@@ -106,7 +106,7 @@ class RateControl:
     def meet(self, progress: float) -> bool:
         """When the quantised phase begins, and now and then in it, meet the wished bytes."""
         if self._is_soft:
-            self.hardness = hardness(1 - (1 - progress) / self.config.qat_fraction)
+            self.hardness.fill_(hardness(1 - (1 - progress) / self.config.qat_fraction))
         if not self._is_due(progress):
             return False
         first, half, last = (self.updates == i for i in (0, _UPDATES // 2, _UPDATES - 1))

@@ -35,6 +35,7 @@ _OUR_SETTINGS: dict[str, dict[str, Any]] = {
         "batch_size": 2,
         "learning_rate": 9e-3,
         "rate_growth": 0.25,
+        "rate_side": 424,
         "loss": "log_l2",
         "gradient_clip": 0.0,
         "rate_weight": 0.56,

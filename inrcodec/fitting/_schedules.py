@@ -71,6 +71,18 @@ def grown_rate(learning_rate: float, growth: float, num_steps: float) -> float:
     return float(learning_rate * max(1.0, num_steps / _GROWS_FROM) ** growth)
 
 
+def rate_for_side(learning_rate: float, meant_for: int, side: int) -> float:
+    """The learning rate of a network whose layers have so long a side, see `FitConfig.rate_side`.
+
+    An orthogonal step of the same size an element is as many times longer as the root of a side,
+    and layers have more inputs that it adds up.
+
+    >>> [rate_for_side(0.01, 400, side) for side in (100, 400, 800)]
+    [0.01, 0.01, 0.005]
+    """
+    return learning_rate * min(1.0, meant_for / side) if meant_for and side else learning_rate
+
+
 def expected_steps(steps: int, progress: float) -> float:
     """How many steps a fit will have that took so many for this part of its time, over 0 to 1.
 

@@ -6,7 +6,6 @@ has. Dequantisation is one IEEE float32 product a weight, the same on every mach
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,7 +68,9 @@ def dequantize(symbols: NDArray[np.int32], step: np.float32) -> NDArray[np.float
     return symbols.astype(np.float32) * step
 
 
-def soft_round(weights: torch.Tensor, step: float, *, hardness: float) -> torch.Tensor:
+def soft_round(
+    weights: torch.Tensor, step: float, *, hardness: float | torch.Tensor
+) -> torch.Tensor:
     """Draw `weights` towards the multiples of `step`, with the gradient that this has.
 
     m + tanh(hardness r) / (2 tanh(hardness / 2)), in steps, where m is the middle between the two
@@ -79,14 +80,15 @@ def soft_round(weights: torch.Tensor, step: float, *, hardness: float) -> torch.
     Args:
         weights: of any shape.
         step: > 0.
-        hardness: > 0.
+        hardness: > 0; a number, or a tensor of no dimensions.
 
     >>> soft_round(torch.tensor([0.5, 1.2, 1.9]), 1.0, hardness=8.0)
     tensor([0.5000, 1.0078, 1.9987])
     """
     units = weights / step
     middles = torch.floor(units) + 0.5
-    bent = torch.tanh(hardness * (units - middles)) / (2 * math.tanh(hardness / 2))
+    hardness = torch.as_tensor(hardness, dtype=torch.float32, device=weights.device)
+    bent = torch.tanh(hardness * (units - middles)) / (2 * torch.tanh(hardness / 2))
     soft: torch.Tensor = (middles + bent) * step
     return soft
 

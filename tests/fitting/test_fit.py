@@ -21,6 +21,7 @@ from inrcodec.fitting import (
     recipe_config,
 )
 from inrcodec.fitting._loop import _Fit
+from inrcodec.fitting._optimizers import longest_side
 from inrcodec.fitting._order import FrameOrder
 from inrcodec.fitting._qat import stored_tensors
 from inrcodec.models import Network, build, for_budget
@@ -212,6 +213,19 @@ def test_longer_fits_have_a_higher_rate() -> None:
         config = FitConfig(epochs=epochs, learning_rate=1e-3, rate_growth=0.5)
         peaks.append(peak_rate(_Fit(clip(), network(), config, num_bytes=9000, device=CPU), 0.3))
     assert peaks == pytest.approx([1e-3, 1e-3, 4e-3])
+
+
+def test_wider_networks_have_a_lower_rate() -> None:
+    config = FitConfig(epochs=50, learning_rate=1e-3, optimizer="muon", rate_side=80)
+    peaks, sides = [], []
+    for num_params in (3_000, 12_000, 48_000):
+        torch.manual_seed(0)
+        shape = {"height": 48, "width": 64, "num_frames": 4}
+        fresh = build("hnervpp", for_budget("hnervpp", num_params, **shape))
+        sides.append(longest_side(fresh))
+        peaks.append(peak_rate(_Fit(clip(), fresh, config, num_bytes=9000, device=CPU), 0.3))
+    assert sides[0] < 80 < sides[1] < sides[2]
+    assert peaks == pytest.approx([1e-3, 0.08 / sides[1], 0.08 / sides[2]])
 
 
 def test_in_a_budget_of_seconds_the_rate_follows_the_steps_of_its_beginning() -> None:

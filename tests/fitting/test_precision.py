@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from inrcodec.fitting._precision import fp32_arithmetic
+from inrcodec.fitting._precision import fp32_arithmetic, tf32_arithmetic
 
 pytestmark = pytest.mark.skipif(
     not hasattr(torch.backends.cuda.matmul, "fp32_precision"), reason="needs torch >= 2.9"
@@ -48,6 +48,37 @@ def test_threads_do_not_undo_each_other() -> None:
         assert inside.wait(10)
     leave.set()
     thread.join()
+    assert found == [("ieee", "ieee", True, False)]
+    assert settings() == before
+
+
+def test_tf32_gives_way_to_true_fp32() -> None:
+    before = settings()
+    with tf32_arithmetic():
+        assert settings()[:2] == ("tf32", "tf32")
+        with fp32_arithmetic():
+            assert settings() == ("ieee", "ieee", True, False)
+        assert settings()[:2] == ("tf32", "tf32")
+    assert settings() == before
+
+
+def test_tf32_of_one_thread_leaves_another_exact() -> None:
+    before = settings()
+    inside, leave, found = threading.Event(), threading.Event(), []
+
+    def stay() -> None:
+        with fp32_arithmetic():
+            inside.set()
+            leave.wait(10)
+            found.append(settings())
+
+    thread = threading.Thread(target=stay)
+    with tf32_arithmetic():
+        thread.start()
+        assert inside.wait(10)
+    with tf32_arithmetic():
+        leave.set()
+        thread.join()
     assert found == [("ieee", "ieee", True, False)]
     assert settings() == before
 

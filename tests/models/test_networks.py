@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 
 from inrcodec import models
 from inrcodec.errors import ModelError
-from inrcodec.models._blocks import PositionalEncoding, upsample_bilinear_by_phases
+from inrcodec.models._blocks import (
+    PixelShuffleUpsampler,
+    PositionalEncoding,
+    conv_then_shuffle,
+    upsample_bilinear_by_products,
+)
 
 HEIGHT, WIDTH, NUM_FRAMES = 45, 81, 5
 HYBRID = ["hnerv", "hnerv-boost", "hnervpp", "hnervpp-boost"]
@@ -206,15 +211,31 @@ def test_positional_encoding_of_nerv_survives_half() -> None:
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4, 5])
-def test_bilinear_by_phases_equals_interpolate(scale: int) -> None:
-    x = torch.randn(2, 3, 4, 7, dtype=torch.float64, requires_grad=True)
-    by_phases = upsample_bilinear_by_phases(x, scale)
+def test_bilinear_by_products_equals_interpolate(scale: int) -> None:
+    x = torch.randn(2, 3, 4, 7, requires_grad=True)
+    by_products = upsample_bilinear_by_products(x, scale)
     reference = F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
-    assert torch.allclose(by_phases, reference)
+    torch.testing.assert_close(by_products, reference)
     weights = torch.randn_like(reference)
-    (gradient,) = torch.autograd.grad((by_phases * weights).sum(), x)
+    (gradient,) = torch.autograd.grad((by_products * weights).sum(), x)
     (expected,) = torch.autograd.grad((reference * weights).sum(), x)
-    assert torch.allclose(gradient, expected)
+    torch.testing.assert_close(gradient, expected)
+
+
+@pytest.mark.parametrize("stride", [2, 3])
+def test_shuffling_what_lies_together_is_pixel_shuffle(stride: int) -> None:
+    """It is how a GPU fits; the gradients of the weights arrive in their own order."""
+    block = PixelShuffleUpsampler(5, 4, stride=stride, kernel_size=3).double()
+    x = torch.randn(2, 5, 6, 7, dtype=torch.float64).contiguous(memory_format=torch.channels_last)
+    reference = block[1](block[0](x))
+    found = conv_then_shuffle(block[0], x, stride)
+    torch.testing.assert_close(found, reference)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    weights = torch.randn_like(reference)
+    parameters = list(block.parameters())
+    gradients = torch.autograd.grad((found * weights).sum(), parameters)
+    expected = torch.autograd.grad((reference * weights).sum(), parameters)
+    torch.testing.assert_close(gradients, expected)
 
 
 def test_macs_of_the_default_network_are_few() -> None:
