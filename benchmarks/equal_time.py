@@ -74,7 +74,7 @@ MAIN = ("flagship", "hnerv-paper", "hnerv-tuned")
 NAMED: dict[str, dict[str, Any]] = {  # each is a set of its own
     "flagship": FLAGSHIP,
     "hnerv-paper": {"model": "hnerv", "recipe": "paper", "precision": "fp32"},
-    # As PyTorch computes what is fp32 on a GPU, unless told otherwise.
+    # As PyTorch convolves fp32 on a GPU unless told otherwise; other products are in it here too.
     "hnerv-paper-tf32": {"model": "hnerv", "recipe": "paper", "precision": "tf32"},
     "hnerv-tuned": {
         "model": "hnerv",

@@ -36,7 +36,7 @@ def write_report(
         ablation: variants that have a table of their own.
         budgets: the tables' columns.
     """
-    of_gpu = any(r["clip"] == GPU_CLIP for r in records)
+    of_gpu = any(not r["device"].startswith("cpu") for r in records)
     plot = page.parent / "images" / ("equal_time_gpu.png" if of_gpu else "equal_time.png")
     compared = [r for r in records if r["variant"] not in ablation]
     if compared:
@@ -82,6 +82,7 @@ def tables(
 
 def gpu_rows(records: Sequence[Record], named: Sequence[str]) -> list[str]:
     """Return what was measured on a GPU, at whichever budgets."""
+    records = of_clip(records, GPU_CLIP)
     budgets = sorted({r["budget_seconds"] for r in records})
     return equal_time_rows(records, GPU_BASELINE, named, budgets)
 

@@ -26,7 +26,6 @@ from torch.profiler import ProfilerActivity, profile
 from inrcodec._provenance import commit, processor_name, software_versions
 from inrcodec.fitting import recipe_config, resolve_device
 from inrcodec.fitting._loop import _Fit
-from inrcodec.fitting._step_graph import StepGraph
 from inrcodec.models import align_widths, build, for_budget, macs_per_frame
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -113,17 +112,20 @@ CUDA = Place(
 def run(place: Place, names: list[str], *, compiled: bool) -> None:
     """Profile some of the fits."""
     device = resolve_device("auto")
-    kept = json.loads(place.result.read_text())["fits"] if place.result.exists() else {}
-    fits = {name: profile_fit(place, device, **place.fits[name]) for name in names}
-    if compiled:
-        fits[names[0]] |= profile_compiled(place, device, **place.fits[names[0]])
-    result = {
+    here = {
         "commit": commit(),
         "versions": software_versions(),
         "processor": processor_name() if device.type == "cpu" else torch.cuda.get_device_name(),
         "threads": torch.get_num_threads(),
-        "fits": {**kept, **fits},
     }
+    kept: dict[str, Any] = {"fits": {}}
+    if place.result.exists():
+        found = json.loads(place.result.read_text())
+        kept = found if all(found[name] == value for name, value in here.items()) else kept
+    fits = {name: profile_fit(place, device, **place.fits[name]) for name in names}
+    if compiled:
+        fits[names[0]] |= profile_compiled(place, device, **place.fits[names[0]])
+    result = {**here, "fits": {**kept["fits"], **fits}}
     place.result.write_text(json.dumps(result, indent=1) + "\n")
 
 
@@ -161,7 +163,6 @@ def profile_compiled(place: Place, device: torch.device, **settings: Any) -> dic
     fit._computed(fit.order.batch(0))
     torch.cuda.synchronize()
     seconds = time.perf_counter() - start
-    fit.graph = StepGraph(fit._computed, batch_size=fit.order.batch_size, device=device)
     return {
         "milliseconds_compiled": round(1e3 * seconds_of_step(fit), 2),
         "seconds_to_compile": round(seconds, 1),
@@ -291,13 +292,18 @@ def _table(result: dict[str, Any]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("action", choices=("run", "report"))
-    parser.add_argument("--fits", nargs="+", help="of these alone; the others are kept")
-    parser.add_argument("--compiled", action="store_true", help="the first of them compiled too")
+    parser.add_argument(
+        "--fits", nargs="+", help="of these alone; others of the same machine and commit are kept"
+    )
+    parser.add_argument(
+        "--compiled", action="store_true", help="on a GPU: the first of them compiled too"
+    )
     arguments = parser.parse_args()
     notes = ROOT / "benchmarks" / "notes"
     if arguments.action == "run":
         place = CUDA if torch.cuda.is_available() else CPU
-        run(place, arguments.fits or list(place.fits), compiled=arguments.compiled)
+        compiled = arguments.compiled and place is CUDA
+        run(place, arguments.fits or list(place.fits), compiled=compiled)
         return
     for place, name in ((CPU, "step.md"), (CUDA, "gpu.md")):
         if place.result.exists():

@@ -34,6 +34,7 @@ from inrcodec.fitting import (
     FitConfig,
     FitProgress,
     check_fresh,
+    fp32_arithmetic,
     recipe_config,
     recipe_epochs,
     resolve_device,
@@ -306,7 +307,7 @@ def _report(
         fresh=job.fresh,
         seed=job.fit.seed,
         device=_device_name(job.device),
-        precision=str(resolve_precision(job.fit.precision, job.device)).removeprefix("torch."),
+        precision=_precision_name(job.fit.precision, job.device),
     )
 
 
@@ -338,11 +339,19 @@ def _score(
         decoded = decoder[start : start + SCORED_AT_ONCE]
         frames = clip.frames[start : start + SCORED_AT_ONCE].to(decoded.device)
         psnrs.append(psnr_db(decoded, frames).cpu())
-        similarity = mean_ms_ssim(decoded, frames) if with_ms_ssim else None
+        with fp32_arithmetic():
+            similarity = mean_ms_ssim(decoded, frames) if with_ms_ssim else None
         if similarity is not None:
             similarities.append(similarity * len(decoded))
     overall = sum(similarities) / len(decoder) if similarities else None
     return float(torch.cat(psnrs).mean()), overall
+
+
+def _precision_name(precision: str, device: torch.device) -> str:
+    """What a fit computes in; a CPU has no TF32."""
+    if precision == "tf32" and device.type == "cuda":
+        return precision
+    return str(resolve_precision(precision, device)).removeprefix("torch.")
 
 
 def _device_name(device: torch.device) -> str:

@@ -31,6 +31,7 @@ from inrcodec.errors import CheckpointError, Interrupted, RateError, TimeError
 from inrcodec.fitting import (
     FitConfig,
     FitResult,
+    fp32_arithmetic,
     hold_interrupts,
     pack_state,
     unpack_state,
@@ -375,7 +376,9 @@ def _reserve_seconds(job: EncodeJob, configs: list[NetworkConfig]) -> float:
 
     def score() -> None:
         decoded = decoder.decode(range(len(frames)))
-        mean_ms_ssim(decoded, frames.to(decoded.device))
+        with fp32_arithmetic():
+            mean_ms_ssim(decoded, frames.to(decoded.device))
+        decoded.cpu()  # waits
 
     score()  # the first call imports, and asks for memory
     start = time.perf_counter()

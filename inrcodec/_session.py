@@ -20,7 +20,7 @@ from torch import Tensor
 from inrcodec.errors import CheckpointError
 from inrcodec.fitting import load_checkpoint, save_checkpoint
 
-_LAYOUT = 9  # of what a checkpoint holds; those of other versions are refused
+_LAYOUT = 10  # of what a checkpoint holds; those of other versions are refused
 
 
 class Session:

@@ -97,8 +97,15 @@ def _shape(
         quick = sized(quick=True)
     if config != quick and _expected_visits(job, config) / num_rounds < _FEWEST_VISITS:
         config = quick
+    if job.device.type == "cpu":
+        return config
     # Maps of other widths are copied to such before every convolution.
-    return config if job.device.type == "cpu" else align_widths(config, _GPU_WIDTH)
+    aligned = align_widths(config, _GPU_WIDTH)
+    if max_kmac_per_pixel is not None and macs_per_frame(aligned) > max(
+        macs_per_frame(config), 1000 * max_kmac_per_pixel * config.height * config.width
+    ):
+        return config
+    return aligned
 
 
 def _expected_visits(job: EncodeJob, config: NetworkConfig) -> float:

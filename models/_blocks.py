@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from itertools import pairwise
 
 import torch
@@ -164,17 +164,23 @@ def upsample_bilinear_by_products(x: Tensor, scale: int) -> Tensor:
     across = _upsampling(width, scale, x.dtype, x.device).expand(batch * height, -1, -1)
     down = _upsampling(height, scale, x.dtype, x.device).expand(batch, -1, -1)
     x = x.permute(0, 2, 3, 1)  # (B, h, w, C)
-    x = across.bmm(x.reshape(batch * height, width, channels))
-    x = down.bmm(x.reshape(batch, height, scale * width * channels))
+    with torch.autocast(x.device.type, enabled=False):  # as exact as what they are of
+        x = across.bmm(x.reshape(batch * height, width, channels))
+        x = down.bmm(x.reshape(batch, height, scale * width * channels))
     x = x.reshape(batch, scale * height, scale * width, channels)
     return x.permute(0, 3, 1, 2)
 
 
-@lru_cache(maxsize=64)
+@cache  # a CUDA graph reads them without asking here
 def _upsampling(size: int, scale: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return the matrix (size * scale, size) that upsamples linearly."""
-    unit = torch.eye(size, device=device)[None]
-    return F.interpolate(unit, scale_factor=scale, mode="linear")[0].T.to(dtype)
+    """Return the matrix (size * scale, size) that upsamples linearly; its rows sum to 1."""
+    unit = torch.eye(size, dtype=torch.float64, device=device)[None]
+    exact = F.interpolate(unit, scale_factor=scale, mode="linear")[0].T
+    nearest = exact.amax(1, keepdim=True)
+    larger = nearest.to(dtype).double()
+    # 1 less what bfloat16 has from 0.5 on is a number of bfloat16 too.
+    smaller = torch.where(exact > 0, 1 - larger, 0.0)
+    return torch.where(exact == nearest, larger, smaller).to(dtype)
 
 
 def conv_then_shuffle(layer: nn.Module, x: Tensor, stride: int) -> Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import combinations, product
 from typing import Any, TypeVar
 
@@ -178,8 +179,11 @@ def align_widths(config: ConfigT, multiple: int) -> ConfigT:
         sorted({max(multiple, width // multiple * multiple), -(-width // multiple) * multiple})
         for width in config.channels
     ]
-    candidates = [dataclasses.replace(config, channels=widths) for widths in product(*choices)]
-    best = min(candidates, key=lambda candidate: _error(candidate, total))
+    candidates = []
+    for widths in product(*choices):
+        with suppress(ModelError):  # outside the limits, or not as the network has them
+            candidates.append(dataclasses.replace(config, channels=widths))
+    best = min(candidates, key=lambda candidate: _error(candidate, total), default=config)
     return best if _error(best, total) <= TOLERANCE else config
 
 

@@ -94,6 +94,8 @@ class NetworkConfig:
     channels: tuple[int, ...]  # width of the stem, then of each stage
 
     network: ClassVar[type[Network]]  # whose `config_class` this is
+    # Whether `forward` never waits for the device, so that a CUDA graph can record a step of a fit.
+    is_recordable: ClassVar[bool] = True
     frames_share_work: ClassVar[bool] = False  # so that a batch costs less than its frames alone
     follows_motion: ClassVar[bool] = False  # if its field `motion` is set
 

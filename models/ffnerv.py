@@ -50,6 +50,7 @@ class FFNeRVConfig(NetworkConfig):
     neighbours: tuple[int, ...] = (-2, -1, 1, 2)  # by their distance in frames
     groups: int = 8  # of the grouped convolutions, at most
 
+    is_recordable: ClassVar[bool] = False  # which frames are beside is read on the host
     frames_share_work: ClassVar[bool] = True
 
     @property

@@ -24,6 +24,7 @@ def configured(
     model_settings: dict[str, object] | None = None,
     motion: ClipMotion | None = None,
     num_bytes: int = 20_000,
+    device: str = "cpu",
     **budget: Any,
 ) -> NetworkConfig:
     frames = torch.zeros(NUM_FRAMES, 3, 144, 176, dtype=torch.uint8)
@@ -32,7 +33,7 @@ def configured(
         audio=[],
         model=model,
         fit=FitConfig(**budget),
-        device=torch.device("cpu"),
+        device=torch.device(device),
         segment_frames=600,
         fresh=False,
         model_settings=model_settings or {},
@@ -98,3 +99,17 @@ def test_motion_is_given_up_where_there_is_no_such_network() -> None:
     assert configured(epochs=10, motion=motion) == configured(epochs=10)
     with pytest.raises(RateError):
         configured(epochs=10, motion=motion, num_bytes=100)
+
+
+def test_a_gpu_has_widths_that_it_need_not_pad() -> None:
+    here, there = (configured(epochs=100, num_bytes=90_000, device=d) for d in ("cpu", "cuda"))
+    assert any(width % 8 for width in here.channels)
+    assert all(width % 8 == 0 for width in there.channels)
+
+
+def test_a_gpu_keeps_the_bound_of_what_decoding_may_take() -> None:
+    for num_bytes in range(60_000, 140_000, 10_000):
+        told: dict[str, Any] = {"epochs": 100, "num_bytes": num_bytes, "max_kmac_per_pixel": 9.0}
+        here, there = (configured(device=d, **told) for d in ("cpu", "cuda"))
+        least = max(9.0 * 1000 * 144 * 176, macs_per_frame(here))
+        assert macs_per_frame(there) <= least

@@ -39,7 +39,7 @@ class FitConfig:
     learning_rate: float = 4e-3  # at its peak; why this one: benchmarks/notes/default-recipe.md
     rate_growth: float = 0.0  # the power of the steps over 2,000 by which the peak is higher
     # The longest side of dense layers' matrices up to which the learning rate is meant: in wider
-    # networks it falls as that side grows. 0 for all the same.
+    # networks it falls by the power 0.75 of that side. 0 for all the same.
     rate_side: int = 0
     schedule: str = "cosine"  # of the learning rate after the warm-up: a name in SCHEDULES
     decay: float = _DECAY  # wsd alone: last fraction of the budget, in which the rate falls

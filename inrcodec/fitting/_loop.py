@@ -158,7 +158,12 @@ class _Fit:
             keep_freed_memory()
         self.dtype = resolve_precision(config.precision, device)
         # With a fixed memory for all that a step reads and changes, it may be a CUDA graph.
-        has_graph = device.type == "cuda" and self.frames.is_cuda and is_capturable(config)
+        has_graph = (
+            device.type == "cuda"
+            and self.frames.is_cuda
+            and network.config.is_recordable
+            and is_capturable(config)
+        )
         self.learning_rate = rate_for_side(
             config.learning_rate, config.rate_side, longest_side(network)
         )
@@ -177,7 +182,7 @@ class _Fit:
         )
         self.graph = None
         if has_graph:
-            self.graph = StepGraph(self._computed, batch_size=self.order.batch_size, device=device)
+            self.graph = StepGraph(batch_size=self.order.batch_size, device=device)
         self.steps = 0
         self.rate_factor = 0.0  # of the learning rate, as a part of its peak
         self.mse = torch.zeros((), device=device)
@@ -257,7 +262,10 @@ class _Fit:
             Whether it ends a point of the curve.
         """
         indices = self.order.batch(self.steps)
-        errors = self._computed(indices) if self.graph is None else self.graph(indices)
+        if self.graph is None:
+            errors = self._computed(indices)
+        else:
+            errors = self.graph(self._computed, indices)
         with torch.no_grad():
             mse = errors.mean()
             self.mse = mse if self.steps == 0 else self.mse + (1 - _MSE_DECAY) * (mse - self.mse)

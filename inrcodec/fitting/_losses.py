@@ -1,7 +1,7 @@
 """Losses between a batch of fitted frames and the source, `(B, 3, H, W)` float in [0, 1].
 
 All compute in fp32, whatever the fit computes in: bfloat16's 8 bits are too few for the variances
-of SSIM and the large coefficients of a Fourier transform.
+of SSIM and the large coefficients of a Fourier transform. Their gradients may be in TF32 on a GPU.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from inrcodec.fitting._precision import fp32_arithmetic
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -24,7 +26,7 @@ _MS_SSIM_MIN_SIDE = 33
 def _in_fp32(loss: Loss) -> Loss:
     @functools.wraps(loss)
     def wrapped(x_hat: Tensor, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
+        with fp32_arithmetic(), torch.autocast(x.device.type, enabled=False):
             return loss(x_hat.float(), x.float())
 
     return wrapped

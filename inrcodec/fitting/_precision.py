@@ -92,13 +92,14 @@ def _inside(mode: str) -> Iterator[None]:
 
 
 def _set() -> None:
-    """Make the settings those of whoever is inside, or what they were."""
-    for owner, name, value in _before:
-        setattr(owner, name, value)
+    """Make the settings those of whoever is inside, or what they were; touch no others."""
+    wished = {(id(owner), name): (owner, name, value) for owner, name, value in _before}
     for mode in ("tf32", "fp32"):
         if _num_inside[mode]:
-            for place, value in _settings(mode):
-                setattr(*place, value)
+            wished |= {(id(o), name): (o, name, value) for (o, name), value in _settings(mode)}
+    for owner, name, value in wished.values():
+        if getattr(owner, name) != value:
+            setattr(owner, name, value)
 
 
 def _settings(mode: str) -> list[tuple[tuple[Any, str], object]]:

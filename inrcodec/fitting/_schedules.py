@@ -12,6 +12,7 @@ STEPS_ARE_KNOWN = 0.05
 
 _LEAST_FACTOR = 0.01
 _GROWS_FROM = 2000  # steps
+_SIDE_POWER = 0.75
 
 
 def learning_rate_factor(
@@ -74,13 +75,14 @@ def grown_rate(learning_rate: float, growth: float, num_steps: float) -> float:
 def rate_for_side(learning_rate: float, meant_for: int, side: int) -> float:
     """The learning rate of a network whose layers have so long a side, see `FitConfig.rate_side`.
 
-    An orthogonal step of the same size an element is as many times longer as the root of a side,
-    and layers have more inputs that it adds up.
+    Muon's step has a length an element; with longer sides it turns a layer's outputs further.
 
-    >>> [rate_for_side(0.01, 400, side) for side in (100, 400, 800)]
-    [0.01, 0.01, 0.005]
+    >>> [rate_for_side(0.01, 400, side) for side in (100, 400, 6400)]
+    [0.01, 0.01, 0.00125]
     """
-    return learning_rate * min(1.0, meant_for / side) if meant_for and side else learning_rate
+    if not (meant_for and side):
+        return learning_rate
+    return float(learning_rate * min(1.0, meant_for / side) ** _SIDE_POWER)
 
 
 def expected_steps(steps: int, progress: float) -> float:

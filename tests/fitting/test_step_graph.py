@@ -12,9 +12,10 @@ from inrcodec.fitting._loop import _Fit
 from inrcodec.fitting._muon import Muon
 from inrcodec.fitting._optimizers import build_optimizers, is_capturable, load_optimizer
 from inrcodec.fitting._step_graph import StepGraph
-from inrcodec.models import build, for_budget, names
+from inrcodec.models import build, entry, for_budget, names
 
 CPU = torch.device("cpu")
+RECORDABLE = [name for name in names() if entry(name).config_class.is_recordable]
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
@@ -57,14 +58,15 @@ def curve_of(config: FitConfig, *, model: str, graph: bool) -> list[float]:
 
 @needs_cuda
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("model", names())
+@pytest.mark.parametrize("model", RECORDABLE)
 def test_a_graph_fits_as_its_kernels_do(model: str, precision: str) -> None:
     # Of 5 frames in pairs: an epoch's last batch has one, which no graph is recorded for.
     config = recipe_config("default", model, epochs=20, precision=precision, batch_size=2)
     with_graph = curve_of(config, model=model, graph=True)
     without = curve_of(config, model=model, graph=False)
     assert len(with_graph) == 60
-    assert with_graph[:3] == pytest.approx(without[:3], rel=1e-2)
+    # The first three steps are none of the graph's.
+    assert with_graph[:8] == pytest.approx(without[:8], rel=1e-2)
     # Sums come in any order on a GPU, and fits drift apart.
     assert with_graph[-1] == pytest.approx(without[-1], rel=0.15)
     assert with_graph[-1] < with_graph[2]
@@ -82,7 +84,6 @@ def test_a_graph_follows_the_learning_rate(optimizer: str) -> None:
     for optimiser in run.optimizers:
         for group in optimiser.param_groups:
             group["lr"].fill_(0.0)
-            group["weight_decay"] = 0.0
     before = {name: p.detach().clone() for name, p in run.network.named_parameters()}
     run.step()
     assert all(torch.equal(p, before[name]) for name, p in run.network.named_parameters())

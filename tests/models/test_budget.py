@@ -187,3 +187,19 @@ def test_without_a_cheap_shape_the_cheapest_is_taken() -> None:
     assert models.for_budget("hnerv", 30_000, max_kmac_per_pixel=1e-3, **clip) == models.for_budget(
         "hnerv", 30_000, **clip
     )
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_widths_are_rounded_where_the_total_stays(name: str) -> None:
+    """HiNeRV's first two widths must be equal, which most roundings are not."""
+    aligned = []
+    for num_params in (300_000, 310_000, 325_000, 340_000):
+        shape = {"height": 320, "width": 640, "num_frames": 32}
+        config = models.for_budget(name, num_params, **shape)
+        found = models.align_widths(config, 8)
+        if found != config:
+            aligned.append(found)
+            assert all(width % 8 == 0 for width in found.channels)
+            before, after = (models.count_parameters(c).total for c in (config, found))
+            assert after == pytest.approx(before, rel=0.02)
+    assert aligned or name == "hinerv"

@@ -212,7 +212,7 @@ def test_positional_encoding_of_nerv_survives_half() -> None:
 
 @pytest.mark.parametrize("scale", [2, 3, 4, 5])
 def test_bilinear_by_products_equals_interpolate(scale: int) -> None:
-    x = torch.randn(2, 3, 4, 7, requires_grad=True)
+    x = torch.randn(2, 3, 4, 7, dtype=torch.float64, requires_grad=True)
     by_products = upsample_bilinear_by_products(x, scale)
     reference = F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
     torch.testing.assert_close(by_products, reference)
@@ -220,6 +220,12 @@ def test_bilinear_by_products_equals_interpolate(scale: int) -> None:
     (gradient,) = torch.autograd.grad((by_products * weights).sum(), x)
     (expected,) = torch.autograd.grad((reference * weights).sum(), x)
     torch.testing.assert_close(gradient, expected)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4, 5])
+def test_bilinear_by_products_keeps_what_is_level_in_bfloat16(scale: int) -> None:
+    x = torch.ones(1, 2, 6, 5, dtype=torch.bfloat16)
+    assert torch.equal(upsample_bilinear_by_products(x, scale).unique(), x.unique())
 
 
 @pytest.mark.parametrize("stride", [2, 3])
