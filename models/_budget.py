@@ -9,6 +9,7 @@ smallest networks from several base widths.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import combinations, product
@@ -170,9 +171,9 @@ def _neighbours(config: ConfigT, most: int = 1) -> Iterator[ConfigT]:
 
 
 def align_widths(config: ConfigT, multiple: int) -> ConfigT:
-    """Round the widths to multiples of `multiple`, up or down, so that the total stays the same.
+    """Round the widths to multiples of `multiple`, up or down, as little as keeps the total.
 
-    Nearly: where no choice comes within 2 %, widths stay as they are.
+    Within 2 %; where no choice does, widths stay as they are.
     """
     total = count_parameters(config).total
     choices = [
@@ -183,8 +184,13 @@ def align_widths(config: ConfigT, multiple: int) -> ConfigT:
     for widths in product(*choices):
         with suppress(ModelError):  # outside the limits, or not as the network has them
             candidates.append(dataclasses.replace(config, channels=widths))
-    best = min(candidates, key=lambda candidate: _error(candidate, total), default=config)
-    return best if _error(best, total) <= TOLERANCE else config
+
+    def distortion(candidate: NetworkConfig) -> float:
+        pairs = zip(candidate.channels, config.channels, strict=True)
+        return sum(math.log(after / before) ** 2 for after, before in pairs)
+
+    kept = [candidate for candidate in candidates if _error(candidate, total) <= TOLERANCE]
+    return min(kept, key=distortion, default=config)
 
 
 def check_overrides(config_class: type[NetworkConfig], overrides: Mapping[str, object]) -> None:

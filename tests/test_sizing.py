@@ -102,7 +102,7 @@ def test_motion_is_given_up_where_there_is_no_such_network() -> None:
 
 
 def test_a_gpu_has_widths_that_it_need_not_pad() -> None:
-    here, there = (configured(epochs=100, num_bytes=90_000, device=d) for d in ("cpu", "cuda"))
+    here, there = (configured(epochs=100, num_bytes=200_000, device=d) for d in ("cpu", "cuda"))
     assert any(width % 8 for width in here.channels)
     assert all(width % 8 == 0 for width in there.channels)
 

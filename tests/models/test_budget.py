@@ -202,4 +202,5 @@ def test_widths_are_rounded_where_the_total_stays(name: str) -> None:
             assert all(width % 8 == 0 for width in found.channels)
             before, after = (models.count_parameters(c).total for c in (config, found))
             assert after == pytest.approx(before, rel=0.02)
-    assert aligned or name == "hinerv"
+    # What a multiple of 8 is too coarse for stays as it is.
+    assert bool(aligned) == (name not in ("ffnerv", "nerv", "nerv-boost"))
