@@ -126,8 +126,9 @@ def decode(path: Path) -> None:
 
 def report() -> None:
     """Put the table between the page's marks."""
+    from equal_time_report import between_marks
+
     result = json.loads(RESULT.read_text())
-    begin, end = "<!-- platforms: begin -->", "<!-- platforms: end -->"
     lines = [
         "| setting | Python | PyTorch | NumPy | files with other weights | largest difference | "
         "values that differ |",
@@ -142,8 +143,7 @@ def report() -> None:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", f"*{result['processor']}; commit {result['commit']}.*"]
-    before, rest = PAGE.read_text().split(begin)
-    PAGE.write_text("\n".join([before + begin, *lines, end + rest.split(end)[1]]))
+    PAGE.write_text(between_marks(PAGE.read_text(), "platforms", lines))
 
 
 def main() -> None:

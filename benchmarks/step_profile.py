@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from equal_time_report import between_marks
 from torch.profiler import ProfilerActivity, profile
 
 from inrcodec._provenance import commit, processor_name, software_versions
@@ -253,10 +254,7 @@ def _peak_gflops(dtype: torch.dtype, device: torch.device, side: int, fit: _Fit)
 def report(place: Place, note: Path) -> None:
     """Put the table between the note's markers."""
     result = json.loads(place.result.read_text())
-    begin, end = "<!-- profile: begin -->", "<!-- profile: end -->"
-    before, rest = note.read_text().split(begin)
-    lines = "\n".join(["", *_table(result), ""])
-    note.write_text(before + begin + "\n" + lines + "\n" + end + rest.split(end)[1])
+    note.write_text(between_marks(note.read_text(), "profile", ["", *_table(result), ""]))
 
 
 def _table(result: dict[str, Any]) -> list[str]:

@@ -34,7 +34,6 @@ from inrcodec.fitting import (
     FitConfig,
     FitProgress,
     check_fresh,
-    fp32_arithmetic,
     recipe_config,
     recipe_epochs,
     resolve_device,
@@ -339,8 +338,7 @@ def _score(
         decoded = decoder[start : start + SCORED_AT_ONCE]
         frames = clip.frames[start : start + SCORED_AT_ONCE].to(decoded.device)
         psnrs.append(psnr_db(decoded, frames).cpu())
-        with fp32_arithmetic():
-            similarity = mean_ms_ssim(decoded, frames) if with_ms_ssim else None
+        similarity = mean_ms_ssim(decoded, frames) if with_ms_ssim else None
         if similarity is not None:
             similarities.append(similarity * len(decoded))
     overall = sum(similarities) / len(decoder) if similarities else None

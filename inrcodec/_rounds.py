@@ -31,7 +31,6 @@ from inrcodec.errors import CheckpointError, Interrupted, RateError, TimeError
 from inrcodec.fitting import (
     FitConfig,
     FitResult,
-    fp32_arithmetic,
     hold_interrupts,
     pack_state,
     unpack_state,
@@ -376,8 +375,7 @@ def _reserve_seconds(job: EncodeJob, configs: list[NetworkConfig]) -> float:
 
     def score() -> None:
         decoded = decoder.decode(range(len(frames)))
-        with fp32_arithmetic():
-            mean_ms_ssim(decoded, frames.to(decoded.device))
+        mean_ms_ssim(decoded, frames.to(decoded.device))
         decoded.cpu()  # waits
 
     score()  # the first call imports, and asks for memory

@@ -40,12 +40,15 @@ def ms_ssim(decoded: Tensor, source: Tensor) -> Tensor | None:
     """
     import pytorch_msssim
 
+    from inrcodec.fitting import fp32_arithmetic  # it imports this module
+
     _check(decoded, source)
     if min(source.shape[-2:]) < MS_SSIM_MIN_SIDE:
         return None
     # The blurs take a fifth of the time on a CPU with the channels last.
     frames = [x.float().contiguous(memory_format=torch.channels_last) for x in (decoded, source)]
-    values: Tensor = pytorch_msssim.ms_ssim(*frames, data_range=255.0, size_average=False)
+    with fp32_arithmetic():
+        values: Tensor = pytorch_msssim.ms_ssim(*frames, data_range=255.0, size_average=False)
     return values.double()
 
 

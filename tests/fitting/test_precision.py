@@ -23,6 +23,31 @@ def settings() -> tuple[object, ...]:
     return MATMUL.fp32_precision, CUDNN.conv.fp32_precision, CUDNN.deterministic, CUDNN.benchmark
 
 
+class ExactThread(threading.Thread):
+    """Stays in true fp32 until it is told to leave."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside, self.told = threading.Event(), threading.Event()
+        self.found: tuple[object, ...] = ()
+
+    def run(self) -> None:
+        with fp32_arithmetic():
+            self.inside.set()
+            self.told.wait(10)
+            self.found = settings()
+
+    def enter(self) -> None:
+        self.start()
+        assert self.inside.wait(10)
+
+    def leave(self) -> tuple[object, ...]:
+        """Return what the settings were just before."""
+        self.told.set()
+        self.join()
+        return self.found
+
+
 def test_inside_it_is_exact_and_outside_as_before() -> None:
     before = settings()
     with fp32_arithmetic():
@@ -34,21 +59,10 @@ def test_inside_it_is_exact_and_outside_as_before() -> None:
 
 def test_threads_do_not_undo_each_other() -> None:
     before = settings()
-    inside, leave, found = threading.Event(), threading.Event(), []
-
-    def stay() -> None:
-        with fp32_arithmetic():
-            inside.set()
-            leave.wait(10)
-            found.append(settings())
-
-    thread = threading.Thread(target=stay)
+    thread = ExactThread()
     with fp32_arithmetic():
-        thread.start()
-        assert inside.wait(10)
-    leave.set()
-    thread.join()
-    assert found == [("ieee", "ieee", True, False)]
+        thread.enter()
+    assert thread.leave() == ("ieee", "ieee", True, False)
     assert settings() == before
 
 
@@ -64,22 +78,12 @@ def test_tf32_gives_way_to_true_fp32() -> None:
 
 def test_tf32_of_one_thread_leaves_another_exact() -> None:
     before = settings()
-    inside, leave, found = threading.Event(), threading.Event(), []
-
-    def stay() -> None:
-        with fp32_arithmetic():
-            inside.set()
-            leave.wait(10)
-            found.append(settings())
-
-    thread = threading.Thread(target=stay)
+    thread = ExactThread()
     with tf32_arithmetic():
-        thread.start()
-        assert inside.wait(10)
+        thread.enter()
     with tf32_arithmetic():
-        leave.set()
-        thread.join()
-    assert found == [("ieee", "ieee", True, False)]
+        found = thread.leave()
+    assert found == ("ieee", "ieee", True, False)
     assert settings() == before
 
 
