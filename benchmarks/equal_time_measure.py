@@ -73,7 +73,7 @@ def measure(point: Point, *, threads: int, keep_files: Path | None = None) -> Re
         if keep_files is not None:
             path.replace(keep_files / path.name)
     reported = report.to_dict()
-    del reported["path"], reported["preset"]  # always the default, whose bound none comes near
+    del reported["path"], reported["preset"]  # the default, where the point names none
     return {
         **reported,
         "computed_in": reported["precision"],
@@ -118,7 +118,7 @@ def _encode(point: Point, path: Path, on_progress: Callable[[FitProgress], None]
         seed=point["seed"],
         fit_settings=_with_tuples(point["fit_settings"]) or None,
         model_settings=_with_tuples(point["model_settings"]) or None,
-        **{name: point[name] for name in ("bits_per_parameter",) if name in point},
+        **{name: point[name] for name in ("bits_per_parameter", "preset") if name in point},
         on_progress=on_progress,
     )
 

@@ -108,14 +108,21 @@ def cpu_share(record: Record) -> float:
 
 
 def machine_busy_seconds() -> float | None:
-    """CPU seconds of all processes since boot, the hypervisor's share too; None where unknown."""
+    """CPU seconds since boot of all processes on the cores that this one may use.
+
+    The hypervisor's share counts too. None where unknown.
+    """
     try:
-        fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
-    except OSError:
+        lines = Path("/proc/stat").read_text().splitlines()
+        ours = {f"cpu{core}" for core in os.sched_getaffinity(0)}
+    except (OSError, AttributeError):
         return None
-    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields)
-    ticks = user + nice + system + irq + softirq + steal
-    return ticks / os.sysconf("SC_CLK_TCK")
+    ticks = [
+        sum(map(int, parts[1:9])) - sum(map(int, parts[4:6]))  # idle, waiting for a disk
+        for line in lines
+        if (parts := line.split()) and parts[0] in ours
+    ]
+    return sum(ticks) / os.sysconf("SC_CLK_TCK") if len(ticks) == len(ours) else None
 
 
 def code_commit() -> str | None:

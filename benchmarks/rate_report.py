@@ -6,7 +6,7 @@ A scheme's curve has the mean over seeds of bytes and PSNR at each rate; BD-rate
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -20,7 +20,7 @@ from inrcodec.evaluation._style import our_styles
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "rate.md"
-PLOT = "rate_bunny.png"
+DRAWN, PLOT = "schemes", "rate_bunny.png"
 _INCHES = (7.2, 4.2)
 
 Curves = dict[str, list[tuple[float, float]]]
@@ -28,39 +28,38 @@ Curves = dict[str, list[tuple[float, float]]]
 
 
 def write_report(
-    records: Sequence[Record],
+    records: Mapping[str, Sequence[Record]],
     page: Path,
     *,
     ours: str,
-    schemes: Sequence[str],
-    ablation: Sequence[str],
+    named: Mapping[str, Collection[str]],
 ) -> None:
     """Put the tables between the marks of the page, and draw the plot beside it.
 
     Args:
-        records: current ones.
+        records: by mark, current ones; those of the mark `schemes` are drawn.
         page: docs/rate.md.
         ours: the scheme that the others are compared with.
-        schemes: of the first table and the plot, in their order.
-        ablation: of the second table.
+        named: by mark, the schemes of the table, in their order.
     """
-    drawn = curves([r for r in records if r["scheme"] in schemes])
-    if drawn:
-        draw(drawn, page.parent / "images" / PLOT, schemes=schemes)
     text = page.read_text()
-    for mark, rows in tables(records, ours=ours, schemes=schemes, ablation=ablation).items():
+    for mark, rows in tables(records, ours=ours, named=named).items():
         text = between_marks(text, mark, rows)
     page.write_text(text)
+    if drawn := curves(records.get(DRAWN, ())):
+        draw(drawn, page.parent / "images" / PLOT, schemes=list(named[DRAWN]))
 
 
 def tables(
-    records: Sequence[Record], *, ours: str, schemes: Sequence[str], ablation: Sequence[str]
+    records: Mapping[str, Sequence[Record]], *, ours: str, named: Mapping[str, Collection[str]]
 ) -> dict[str, list[str]]:
     """Return Markdown by mark."""
-    compared = table(records, schemes, ours=ours)
-    if compared != NOTHING:
-        compared = [*compared, "", f"![PSNR over bits per pixel](images/{PLOT})"]
-    return {"schemes": compared, "ablation": table(records, [ours, *ablation], ours=ours)}
+    found = {
+        mark: table(records.get(mark, ()), list(names), ours=ours) for mark, names in named.items()
+    }
+    if found[DRAWN] != NOTHING:
+        found[DRAWN] = [*found[DRAWN], "", f"![PSNR over bits per pixel](images/{PLOT})"]
+    return found
 
 
 def curves(records: Sequence[Record]) -> Curves:
@@ -101,7 +100,11 @@ def table(records: Sequence[Record], names: Sequence[str], *, ours: str) -> list
         rows.append(row(cells))
     disturbed = sum(bool(complaint(r)) for r in records)
     commits = sorted({str(r["commit"]) for r in records})
-    told = f"{len(records)} points, {disturbed} disturbed; commits {', '.join(commits)}."
+    devices = sorted({f"{r['processor']}, {r['device']}" for r in records})
+    told = (
+        f"{len(records)} points, {disturbed} disturbed; {', '.join(devices)}; "
+        f"commit {', '.join(commits)}."
+    )
     return [*rows, "", told]
 
 

@@ -47,6 +47,7 @@ def quiet(point: Record) -> Record:
     return {
         "bytes": point["size_bytes"],
         "seconds": {"total": 100.0},
+        "processor": "AMD EPYC",
         "device": "cpu, 2 threads",
         "threads": 2,
         "commit": "abc1234",
@@ -55,8 +56,9 @@ def quiet(point: Record) -> Record:
 
 
 def tables_of(bench: ModuleType, report: ModuleType, records: list[Record]) -> dict[str, list[str]]:
-    named = {"schemes": list(bench.SCHEMES), "ablation": list(bench.ABLATION)}
-    found: dict[str, list[str]] = report.tables(records, ours=bench.OURS, **named)
+    """The tables of a benchmark of which only the schemes are measured."""
+    told = {"ours": bench.OURS, "named": bench.SETS}
+    found: dict[str, list[str]] = report.tables({"schemes": records}, **told)
     return found
 
 
@@ -92,13 +94,29 @@ def test_the_report_writes_page_and_plot(
 ) -> None:
     page = tmp_path / "rate.md"
     shutil.copy(ROOT / "docs" / "rate.md", page)
-    named = {"schemes": list(bench.SCHEMES), "ablation": list(bench.ABLATION)}
     for _ in range(2):  # the second time over what the first one wrote
-        report.write_report(measured, page, ours=bench.OURS, **named)
+        report.write_report({"schemes": measured}, page, ours=bench.OURS, named=bench.SETS)
         for rows in tables_of(bench, report, measured).values():
             assert "\n".join(rows) in page.read_text()
         assert page.read_text().count("(images/rate_bunny.png)") == 1
     assert (tmp_path / "images" / "rate_bunny.png").stat().st_size > 10_000
+
+
+def test_each_set_has_a_table_of_its_own_records(
+    bench: ModuleType, report: ModuleType, measured: list[Record]
+) -> None:
+    coarse = [
+        {**r, **bench.make_point("4 bits a weight", bpp, 0), "psnr_db": r["psnr_db"] - 1.5}
+        for r, bpp in zip(measured[::2], bench.BPPS, strict=False)
+    ]
+    found = report.tables(
+        {"schemes": measured, "ablation": [*measured[::2], *coarse]},
+        ours=bench.OURS,
+        named=bench.SETS,
+    )
+    assert not any("4 bits" in line for line in found["schemes"])
+    assert not any("8 bits" in line for line in found["ablation"])
+    assert any(line.startswith("| 4 bits a weight") for line in found["ablation"])
 
 
 def test_a_single_rate_has_no_bd_rate(
@@ -120,7 +138,10 @@ def test_records_of_other_settings_are_left_out(
 def test_the_page_says_what_the_committed_records_say(
     bench: ModuleType, report: ModuleType
 ) -> None:
-    found = bench.current_records(bench.load(bench.RESULT)["points"])
+    found = {
+        chosen: bench.current_records(bench.load(path)["points"])
+        for chosen, path in bench.RESULT.items()
+    }
     text = (ROOT / "docs" / "rate.md").read_text()
-    for mark, rows in tables_of(bench, report, found).items():
+    for mark, rows in report.tables(found, ours=bench.OURS, named=bench.SETS).items():
         assert f"<!-- {mark}: begin -->\n" + "\n".join(rows) in text
