@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from equal_time_measure import Point, measure, measure_apart
+from equal_time_measure import Point, budget, measure, measure_apart
 from equal_time_records import Record, code_commit, complaint, load, machine, save, verify
 from equal_time_report import PAGE, write_report
 
@@ -220,7 +220,7 @@ def current_records(records: Sequence[Record]) -> list[Record]:
 
 
 def label(point: Point) -> str:
-    return "{clip}, {variant}, {budget_seconds:g} s, seed {seed}".format(**point)
+    return "{clip}, {variant}, {budget}, seed {seed}".format(**point, budget=budget(point))
 
 
 def state(point: Point, records: Sequence[Record]) -> str:
@@ -270,7 +270,7 @@ def list_points(points: Sequence[Point], records: Sequence[Record], states: Sequ
     wanted = [point for point in points if state(point, records) in states]
     for point in points:
         print(f"{state(point, records):9}  {label(point)}")
-    hours = sum(point["budget_seconds"] for point in wanted) / 3600
+    hours = sum(point["budget_seconds"] or 0 for point in wanted) / 3600
     print(f"{len(wanted)} of {len(points)} to run: {hours:.1f} h at most")
 
 

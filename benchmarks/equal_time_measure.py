@@ -91,8 +91,16 @@ def measure(point: Point, *, threads: int, keep_files: Path | None = None) -> Re
 
 def file_name(point: Point) -> str:
     """The name under which a point's file is kept."""
-    name = "{clip}-{variant}-{budget_seconds:g}s-seed{seed}.inr".format(**point)
+    told = budget(point).replace(" ", "")
+    name = "{clip}-{variant}-{budget}-seed{seed}.inr".format(**point, budget=told)
     return name.replace("/", "-").replace(" ", "-")
+
+
+def budget(point: Point) -> str:
+    """How long a fit is, of a point or record: `120 s`, or `60 epochs` where no time bounds it."""
+    if point["budget_seconds"] is None:
+        return f"{point['epochs']} epochs"
+    return f"{point['budget_seconds']:g} s"
 
 
 def thinned(trace: Trace, most: int = TRACE_ENTRIES) -> Trace:
@@ -111,6 +119,7 @@ def _encode(point: Point, path: Path, on_progress: Callable[[FitProgress], None]
         **_with_tuples(cut),
         size_bytes=point["size_bytes"],
         time_seconds=point["budget_seconds"],
+        epochs=point.get("epochs"),
         audio=False,
         model=point["model"],
         recipe=point["recipe"],

@@ -2,12 +2,13 @@
 
     python benchmarks/rate.py run --list          what there is to run, and what is missing
     python benchmarks/rate.py run --seeds 0,1     runs that; Ctrl-C, and again
-    python benchmarks/rate.py run --set ablation  this codec's own with one thing changed
+    python benchmarks/rate.py run --set ablation --threads 1    this codec with one thing changed
     python benchmarks/rate.py report              table and plot of docs/rate.md
 
 A scheme is what becomes of the weights of `hnervpp`, fitted by its own recipe but for that; each
 has a curve of files of at most so many bytes, encoded as `equal_time.py` does, in whose
-records' form these are.
+records' form these are. Schemes are compared at equal time, the ablation at as many epochs of small
+pictures: its differences are smaller than what a shared machine does to a fit of minutes.
 """
 
 from __future__ import annotations
@@ -29,10 +30,15 @@ from inrcodec._provenance import num_cores
 RESULTS = Path(__file__).resolve().parent / "results"
 # By set, since each is of one machine: all of a set, but not both, were measured on the same.
 RESULT = {"schemes": RESULTS / "rate_bunny.json", "ablation": RESULTS / "rate_ablation.json"}
-CLIP = "bunny"
 NUM_FRAMES = 132
 BPPS = (0.02, 0.04, 0.08, 0.15)
 SECONDS = 120.0  # of a whole encode
+
+# The same clip at half the size, where a step takes a quarter of the time; as many frames want more
+# bits a pixel there.
+SMALL = {"source": "bunny", "crop": [1280, 640], "resize": [320, 160], "frame_range": None}
+SMALL_BPPS = (0.04, 0.08, 0.15, 0.25)
+EPOCHS = 60
 
 OURS = "inrcodec"
 
@@ -87,17 +93,15 @@ ABLATION: dict[str, dict[str, Any]] = {
 SETS = {"schemes": SCHEMES, "ablation": {OURS: {}, **ABLATION}}
 
 
-def make_point(scheme: str, bpp: float, seed: int) -> Point:
-    """A measurement to make, as plain JSON; its variant names the scheme and the rate."""
-    clip = CLIPS[CLIP]
+def make_point(scheme: str, bpp: float, seed: int, *, chosen: str = "schemes") -> Point:
+    """A measurement of a set to make, as plain JSON; its variant names the scheme and the rate."""
+    clip = SMALL if chosen == "ablation" else CLIPS["bunny"]
     width, height = clip["resize"]
-    told = {
-        "clip": CLIP,
-        "variant": f"{scheme}/{bpp:g}",
-        "budget_seconds": SECONDS,
-        "seed": seed,
-        "scheme": scheme,
-    }
+    told = {"variant": f"{scheme}/{bpp:g}", "seed": seed, "scheme": scheme}
+    if chosen == "ablation":
+        told |= {"clip": "bunny-320", "budget_seconds": None, "epochs": EPOCHS}
+    else:
+        told |= {"clip": "bunny", "budget_seconds": SECONDS}
     size_bytes = int(bpp * NUM_FRAMES * width * height / 8)
     settings = {
         **DEFAULTS,
@@ -110,19 +114,30 @@ def make_point(scheme: str, bpp: float, seed: int) -> Point:
 
 
 def wanted_points(
-    schemes: Sequence[str], seeds: Sequence[int], bpps: Sequence[float] = BPPS
+    schemes: Sequence[str],
+    seeds: Sequence[int],
+    bpps: Sequence[float] | None = None,
+    *,
+    chosen: str = "schemes",
 ) -> list[Point]:
-    """All rates of all schemes, before the next seed."""
-    return [make_point(scheme, bpp, seed) for seed in seeds for scheme in schemes for bpp in bpps]
+    """All rates of all schemes of a set, before the next seed."""
+    if bpps is None:
+        bpps = SMALL_BPPS if chosen == "ablation" else BPPS
+    return [
+        make_point(scheme, bpp, seed, chosen=chosen)
+        for seed in seeds
+        for scheme in schemes
+        for bpp in bpps
+    ]
 
 
-def current_records(records: Sequence[Record]) -> list[Record]:
-    """Records with the settings that their schemes have today."""
+def current_records(records: Sequence[Record], *, chosen: str = "schemes") -> list[Record]:
+    """Records of a set with the settings that their schemes have today."""
     found = []
     for record in records:
         scheme, bpp = record["variant"].rsplit("/", 1)
-        is_known = scheme in SCHEMES or scheme in ABLATION
-        if is_known and is_current(record, make_point(scheme, float(bpp), record["seed"])):
+        told = (scheme, float(bpp), record["seed"])
+        if scheme in SETS[chosen] and is_current(record, make_point(*told, chosen=chosen)):
             found.append(record)
         else:
             print(f"{record['variant']}: not as the script has it now, left out", file=sys.stderr)
@@ -131,13 +146,16 @@ def current_records(records: Sequence[Record]) -> list[Record]:
 
 def run_command(arguments: argparse.Namespace) -> int:
     names = [name for name in SETS[arguments.set] if name in (arguments.only or [name])]
-    points = wanted_points(names, arguments.seeds, arguments.bpps)
+    points = wanted_points(names, arguments.seeds, arguments.bpps, chosen=arguments.set)
     arguments.result = arguments.result or RESULT[arguments.set]
     return run_or_list(points, arguments, keep_files=arguments.keep_files)
 
 
 def report_command(arguments: argparse.Namespace) -> int:
-    found = {chosen: current_records(load(path)["points"]) for chosen, path in RESULT.items()}
+    found = {
+        chosen: current_records(load(path)["points"], chosen=chosen)
+        for chosen, path in RESULT.items()
+    }
     write_report(found, arguments.page, ours=OURS, named=SETS)
     return 0
 
@@ -148,7 +166,7 @@ def parse() -> argparse.Namespace:
     runner = commands.add_parser("run", help="run the points that are missing")
     runner.add_argument("--set", choices=list(SETS), default="schemes")
     runner.add_argument("--only", nargs="+", choices=[*SCHEMES, *ABLATION], metavar="SCHEME")
-    runner.add_argument("--bpps", type=numbers(float), default=BPPS, help="0.02,0.04")
+    runner.add_argument("--bpps", type=numbers(float), help="0.02,0.04")
     runner.add_argument("--seeds", type=numbers(int), default=(0,), help="0,1,2")
     runner.add_argument("--again", action="store_true", help="those too that were disturbed")
     runner.add_argument("--list", action="store_true", help="only say what there is to run")

@@ -16,7 +16,7 @@ from equal_time_report import NOTHING, between_marks, row
 from inrcodec.evaluation._bd import bd_rate, shared_quality
 from inrcodec.evaluation._bd_tables import MIN_SHARED
 from inrcodec.evaluation._plots import _DASHES, _MARKERS, _RC
-from inrcodec.evaluation._style import our_styles
+from inrcodec.evaluation._style import Style, our_styles
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "rate.md"
@@ -47,7 +47,7 @@ def write_report(
         text = between_marks(text, mark, rows)
     page.write_text(text)
     if drawn := curves(records.get(DRAWN, ())):
-        draw(drawn, page.parent / "images" / PLOT, schemes=list(named[DRAWN]))
+        draw(drawn, page.parent / "images" / PLOT, styles=our_styles(named[DRAWN]))
 
 
 def tables(
@@ -108,26 +108,24 @@ def table(records: Sequence[Record], names: Sequence[str], *, ours: str) -> list
     return [*rows, "", told]
 
 
-def draw(found: Curves, path: Path, *, schemes: Sequence[str]) -> None:
-    """Draw a PNG; the same records give the same bytes."""
+def draw(found: Curves, path: Path, *, styles: Mapping[str, Style]) -> None:
+    """Draw a PNG of the curves that have styles; the same records give the same bytes."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    styles = our_styles(schemes)
     with matplotlib.rc_context(_RC):
         figure = Figure(figsize=_INCHES, layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots()
-        for name in schemes:
+        for name, style in styles.items():
             if name in found:
-                style = styles[name]
                 axes.plot(
                     *zip(*found[name], strict=True),
                     color=style.color,
                     linewidth=0.65 * style.width,
                     linestyle=_DASHES[style.dash],
-                    marker=_MARKERS[style.marker],
+                    marker=_MARKERS[style.marker.removesuffix("-open")],
                     markersize=5,
                     label=name,
                 )

@@ -25,6 +25,7 @@ from rate_report import draw
 
 from inrcodec._provenance import num_cores
 from inrcodec.evaluation._bd import bd_rate, shared_quality
+from inrcodec.evaluation._style import our_styles, published_styles
 
 RESULTS = Path(__file__).resolve().parent / "results"
 RESULT = RESULTS / "rd_1280.json"
@@ -143,8 +144,9 @@ def write_report(records: Sequence[Record], page: Path) -> None:
     page.write_text(between_marks(page.read_text(), "codecs", rows(records, SECONDS)))
     drawn = {OURS: our_curve([r for r in records if r["budget_seconds"] == SECONDS])}
     if drawn[OURS]:
-        drawn |= other_curves()
-        draw(drawn, page.parent / "images" / PLOT, schemes=list(drawn))
+        others = other_curves()
+        styles = {**our_styles(drawn), **published_styles(others)}
+        draw({**drawn, **others}, page.parent / "images" / PLOT, styles=styles)
 
 
 def parse() -> argparse.Namespace:

@@ -211,6 +211,28 @@ def test_disturbed_points_are_named(
     for name, value in changes.items():
         (record["quiet"] if name in record["quiet"] else record)[name] = value
     assert records.complaint(record) == said
+    if "bytes" not in changes:  # epochs come out alike on a busy machine
+        assert records.complaint({**record, "budget_seconds": None}) == ""
+
+
+def test_what_others_take_is_of_the_cores_that_a_fit_may_use(
+    records: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = os.sysconf("SC_CLK_TCK")
+    cores = [f"cpu{i} {i * ticks} {ticks} 0 999 999 0 0 {ticks} 0 0" for i in range(4)]
+    told = "\n".join(["cpu 1 2 3 4 5 6 7 8 9 10", *cores, "intr 1"])
+    monkeypatch.setattr(Path, "read_text", lambda self: told)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1, 3}, raising=False)
+    assert records.machine_busy_seconds() == 1 + 3 + 2 * 2
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1, 4}, raising=False)
+    assert records.machine_busy_seconds() is None
+
+
+def test_a_fit_of_epochs_is_named_by_them(bench: ModuleType) -> None:
+    point = {**bench.make_point("bunny", "flagship", 120.0, 0), "epochs": 60}
+    assert bench.label(point) == "bunny, flagship, 120 s, seed 0"
+    point["budget_seconds"] = None
+    assert bench.label(point) == "bunny, flagship, 60 epochs, seed 0"
 
 
 def test_kept_files_are_what_the_records_say(records: ModuleType, tmp_path: Path) -> None:
