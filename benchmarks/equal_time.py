@@ -270,8 +270,11 @@ def list_points(points: Sequence[Point], records: Sequence[Record], states: Sequ
     wanted = [point for point in points if state(point, records) in states]
     for point in points:
         print(f"{state(point, records):9}  {label(point)}")
-    hours = sum(point["budget_seconds"] or 0 for point in wanted) / 3600
-    print(f"{len(wanted)} of {len(points)} to run: {hours:.1f} h at most")
+    told = f"{len(wanted)} of {len(points)} to run"
+    if all(point["budget_seconds"] for point in wanted):  # not epochs
+        hours = sum(point["budget_seconds"] for point in wanted) / 3600
+        told += f": {hours:.1f} h at most"
+    print(told)
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -5,13 +5,15 @@
 
 `expected_bytes` are those of everything but the payloads, and of these what all symbols take by
 the probabilities of their tables. `entropy_bytes` have in its place the empirical entropy of the
-symbols that share a table, as if tables cost nothing and fitted perfectly.
+symbols that share a table, as if tables fitted perfectly. What `xz -9` would save of the file is in
+`xz_saves_bytes`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import lzma
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ def measure(path: Path) -> dict[str, Any]:
         "bytes": told["bytes"],
         "expected_bytes": round(rest + by_tables, 1),
         "entropy_bytes": round(rest + told["empirical_entropy_bytes"], 1),
+        "xz_saves_bytes": max(0, told["bytes"] - len(lzma.compress(path.read_bytes(), preset=9))),
     }
 
 
@@ -47,6 +50,8 @@ def report(result: dict[str, Any]) -> None:
             f"{len(files)} files are {min(beyond):+.2f} % to {max(beyond):+.2f} % beyond "
             f"{name}, {mean:+.2f} % on average"
         )
+    saved = max(record["xz_saves_bytes"] / record["bytes"] for record in files)
+    print(f"xz -9 saves {100 * saved:.2f} % at most")
 
 
 def main() -> None:

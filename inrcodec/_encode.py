@@ -20,6 +20,7 @@ from inrcodec._report import EncodeReport
 from inrcodec._rounds import EncodedVideo, encode_round
 from inrcodec.errors import TimeError
 from inrcodec.fitting import FitProgress
+from inrcodec.metrics import MAX_PSNR_DB
 from inrcodec.video import RawVideoFormat
 
 
@@ -78,7 +79,8 @@ def encode(
         model_settings: fields of the network's configuration that override its sizing rule's, all
             but `channels`, such as `{"strides": (4, 4)}`.
         bits_per_parameter: what a stored weight is expected to take at the wished size, which is
-            how many of them the network gets; values of embeddings are expected to take 0.4 of it.
+            how many of them the network gets, at most 10; values of embeddings are expected to take
+            0.4 of it.
         fresh: whether to choose the frequencies of the network's positional encoding by the clip
             before the fit (arXiv 2410.05050); for networks without embeddings that have one.
         frames: half-open range of frames to encode.
@@ -117,6 +119,8 @@ def encode(
         raise ValueError(f"{' and '.join(given)} are given, at most one of them may be")
     for name, value in wishes.items():
         check_positive(name, value)
+    if psnr is not None and psnr > MAX_PSNR_DB:
+        raise ValueError(f"psnr is {psnr}, must be <= {MAX_PSNR_DB:g}, which a perfect copy has")
     options = EncodeOptions(
         preset=preset,
         epochs=epochs,

@@ -7,6 +7,7 @@ decodes from it.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -18,11 +19,11 @@ import torch
 
 from inrcodec._decoder import VideoDecoder
 from inrcodec._motion import find_motion
-from inrcodec._presets import BITS_PER_PARAMETER, SEGMENT_FRAMES
+from inrcodec._presets import BITS_PER_PARAMETER, MAX_BITS_PER_PARAMETER, SEGMENT_FRAMES
 from inrcodec._presets import preset as preset_named
 from inrcodec._progress import ProgressBars
 from inrcodec._report import EncodeReport
-from inrcodec._rounds import SCORED_AT_ONCE, EncodedVideo
+from inrcodec._rounds import SCORED_AT_ONCE, EncodedVideo, check_time
 from inrcodec._segment_encode import split_segments
 from inrcodec._session import Session
 from inrcodec._sizing import EncodeJob
@@ -40,7 +41,14 @@ from inrcodec.fitting import (
     resolve_precision,
 )
 from inrcodec.metrics import mean_ms_ssim, psnr_db
-from inrcodec.models import check_settings, count_parameters, macs_per_frame
+from inrcodec.models import (
+    Network,
+    NetworkConfig,
+    check_settings,
+    count_parameters,
+    entry,
+    macs_per_frame,
+)
 from inrcodec.video import RawVideoFormat
 
 _MOTIONS = "motions"  # under which a checkpoint has them
@@ -78,6 +86,15 @@ class EncodeOptions:
             raise ValueError("epochs and time_seconds are given, at most one of them may be")
         for name in ("epochs", "time_seconds", "segment_frames", "bits_per_parameter"):
             check_positive(name, getattr(self, name))
+        for name in ("epochs", "segment_frames"):
+            value = getattr(self, name)
+            if value is not None and value != int(value):
+                raise ValueError(f"{name} is {value}, must be a whole number")
+        if self.bits_per_parameter > MAX_BITS_PER_PARAMETER:
+            raise ValueError(
+                f"bits_per_parameter is {self.bits_per_parameter:g}, "
+                f"must be <= {MAX_BITS_PER_PARAMETER:g}"
+            )
 
 
 class Encoding:
@@ -107,7 +124,7 @@ class Encoding:
         model = options.model or chosen.model
         check_settings(model, options.model_settings or {})
         if options.fresh:
-            check_fresh(model)
+            check_fresh(model, options.model_settings or {})
         epochs = options.epochs
         if epochs is None and options.time_seconds is None:
             recipe = options.recipe
@@ -129,9 +146,14 @@ class Encoding:
         clip = _read(source, options, self.bars)
         self.seconds = {"read": time.perf_counter() - started}
         self.bpp = chosen.bpp  # of the preset
+        of_size = any(wishes.get(name) is not None for name in ("size_bytes", "sizes_bytes"))
         self.session = Session(
             output,
-            {**wishes, **_fingerprint(self.options, device)},
+            {
+                **wishes,
+                **_fingerprint(self.options, device),
+                "audio": options.audio if of_size else None,  # takes bytes from the fit
+            },
             clip.frames,
             resume=options.resume,
             started=started,
@@ -151,8 +173,14 @@ class Encoding:
         self._motion_seconds = 0.0
 
     def find_motions(self) -> None:
-        """Find the motion of every segment, for networks that follow it."""
+        """Find the motion of every segment, for networks that follow it.
+
+        Raises:
+            TimeError: reading took all the time there is.
+        """
         before = self.session.seconds()
+        if self.options.time_seconds is not None and self.session.is_new:
+            check_time(self.options.time_seconds - before)
         self.job = replace(self.job, motions=_find_motions(self.job, self.session, self.bars))
         self._motion_seconds = self.session.seconds() - before
 
@@ -204,9 +232,9 @@ class Encoding:
 
 
 def check_positive(name: str, value: float | None) -> None:
-    """Refuse a number that is not above 0; None is none."""
-    if value is not None and not value > 0:
-        raise ValueError(f"{name} is {value}, must be > 0")
+    """Refuse a number that is not above 0, or not finite; None is none."""
+    if value is not None and not 0 < value < math.inf:
+        raise ValueError(f"{name} is {value}, must be > 0{' and finite' * (value > 0)}")
 
 
 def _read(source: str | Path, options: EncodeOptions, bars: ProgressBars) -> Source:
@@ -325,7 +353,33 @@ def _fit_config(options: EncodeOptions) -> FitConfig:
             raise ValueError(
                 f"fit setting is {name!r}, must be one of {', '.join(sorted(admitted))}"
             )
-    return recipe_config(str(options.recipe), str(options.model), **settings, **told)
+    config = recipe_config(str(options.recipe), str(options.model), **settings, **told)
+    _check_used(settings, config, str(options.model))
+    return config
+
+
+def _check_used(settings: Mapping[str, object], config: FitConfig, model: str) -> None:
+    """Check that the settings, by themselves in their ranges, have an effect on this fit.
+
+    Raises:
+        ValueError: one has none.
+    """
+    network = entry(model).network
+    no_embeddings = network.config_class.embedding_shape is NetworkConfig.embedding_shape
+    no_auxiliary = network.auxiliary is Network.auxiliary
+    learned_steps = config.quantizer == "entropy"
+    unused = {
+        "rounding": learned_steps
+        and config.rounding != "nearest"
+        and "of learned steps is nearest",
+        "warmup_start": config.warmup == 0 and "needs a warmup",
+        "rate_weight": no_embeddings and f"is of embeddings, which {model} has not",
+        "embedding_coding": no_embeddings and f"is of embeddings, which {model} has not",
+        "auxiliary_weight": no_auxiliary and f"is of auxiliary outputs, which {model} has not",
+    }
+    for name, reason in unused.items():
+        if reason and name in settings:
+            raise ValueError(f"{name} is {settings[name]!r}, which has no effect: it {reason}")
 
 
 def _score(

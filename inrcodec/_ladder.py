@@ -86,6 +86,8 @@ def encode_ladder(
     )
     sizes = [encoding.bytes_of_bpp(bpp) for bpp in bpps or ()]
     sizes += [encoding.bytes_of_size(size) for size in sizes_bytes or ()]
+    if len(set(sizes)) < len(sizes):
+        raise ValueError(f"{list(wished[0])} are wished for, {sizes} bytes: each must be another")
     _check_range(sizes)
     _lengthen_phase(encoding)
     encoding.find_motions()

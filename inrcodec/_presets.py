@@ -43,6 +43,9 @@ SEGMENT_FRAMES = 600
 BITS_PER_PARAMETER = 5.0
 """What a weight takes at the rate that the network is sized for; embeddings take less."""
 
+MAX_BITS_PER_PARAMETER = 10.0
+"""At most: a file's integers take up to 12 bits, and so few of them could not fill its bytes."""
+
 
 def preset(name: str) -> Preset:
     """Return the preset `name`.

@@ -60,6 +60,11 @@ class Session:
         """Seconds of the whole encode so far, those before a resume included."""
         return time.perf_counter() - self.started
 
+    @property
+    def is_new(self) -> bool:
+        """Whether there is nothing to go on from."""
+        return not (self.finished or self.fit_states or self.bases)
+
     def knows(self, *keys: str) -> bool:
         """Whether there is something of a fit, under one of these keys, to go on from."""
         there = {*self.finished, *self.fit_states, *self.bases}

@@ -32,4 +32,4 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
     on_ctrl_c = signal.getsignal(signal.SIGINT)
     if not callable(on_ctrl_c):  # ignored: a shell starts background jobs so
         raise KeyboardInterrupt
-    on_ctrl_c(signal.SIGINT, frame)
+    on_ctrl_c(signum, frame)

@@ -6,7 +6,7 @@ import argparse
 import time
 from typing import Any
 
-from inrcodec._presets import BITS_PER_PARAMETER, SEGMENT_FRAMES
+from inrcodec._presets import BITS_PER_PARAMETER, MAX_BITS_PER_PARAMETER, SEGMENT_FRAMES
 from inrcodec.cli import _parser as p
 from inrcodec.cli import _source_options as source_options
 
@@ -70,7 +70,8 @@ def add_options(parser: argparse.ArgumentParser, *, what: str) -> None:
         type=p.positive_float,
         default=BITS_PER_PARAMETER,
         metavar="X",
-        help=f"of a weight, by which the network is sized (default {BITS_PER_PARAMETER:g})",
+        help=f"of a weight, up to {MAX_BITS_PER_PARAMETER:g}, by which the network is sized "
+        f"(default {BITS_PER_PARAMETER:g})",
     )
     fit.add_argument(
         "--fresh",

@@ -28,9 +28,9 @@ from inrcodec.fitting._stopping import (
 
 _log = logging.getLogger(__name__)
 
-# A plateau counts while the learning rate is between these parts of its peak. Near the peak a long
-# fit is level too, since its steps are too long to settle: the falling rate gives it decibels yet.
-# Once the rate is low, every fit is level.
+# A plateau counts while the falling learning rate is between these parts of its peak. Near the
+# peak a long fit is level too, since its steps are too long to settle: the falling rate gives it
+# decibels yet. Once the rate is low, every fit is level.
 _HIGH_RATE, _LOW_RATE = 0.75, 0.5
 
 
@@ -56,6 +56,7 @@ class Ending:
         self.curve = Curve(steps_per_epoch, device)
         self.stopped = "budget"
         self._least: float | None = None
+        self._warmup = config.warmup
         self._is_forecastable = config.schedule == "cosine" and not config.ema
         self._rounds_softly = config.rounds_softly
         self._asks_for_rounding = self._is_forecastable or config.rate_weight > 0
@@ -79,7 +80,8 @@ class Ending:
             if surely_passed(points, self.goal_db):
                 self._end("goal", REST * used, used=used)
         elif is_perfect(points) or (
-            _LOW_RATE <= rate_factor <= _HIGH_RATE
+            self.clock.progress(used) >= self._warmup
+            and _LOW_RATE <= rate_factor <= _HIGH_RATE
             and on_plateau(points)
             and points[-1].psnr_db >= self._least_db(frames)
         ):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -29,11 +30,11 @@ _CELLS = 2
 _BATCH_PIXELS = 1 << 17
 
 
-def check_fresh(model: str) -> None:
+def check_fresh(model: str, settings: Mapping[str, object]) -> None:
     """Check that the network `model` has a positional encoding to choose.
 
     Raises:
-        ValueError: it has none that drives it.
+        ValueError: it has none that drives it, or the settings choose it already.
     """
     config_class = entry(model).config_class
     has_base = any(field.name == "pe_base" for field in dataclasses.fields(config_class))
@@ -43,6 +44,8 @@ def check_fresh(model: str) -> None:
             f"model is {model!r}: FreSh chooses a positional encoding's frequencies; "
             f"{model} has none"
         )
+    if "pe_base" in settings:
+        raise ValueError("pe_base is given, which FreSh would choose: leave one of them out")
 
 
 def choose_encoding(

@@ -94,8 +94,15 @@ def test_a_level_curve_ends_a_fit_while_the_rate_falls(
     config = FitConfig(epochs=1000)
     ending = Ending(config, goal_db=None, steps_per_epoch=STEPS, device=CPU)
     ending.curve.points = points([db] * 40)
-    ending.consider(clip(), rate_factor=rate_factor, used=40 * STEPS)
+    ending.consider(clip(), rate_factor=rate_factor, used=100 * STEPS)
     assert ending.stopped == stopped
+
+
+def test_a_level_curve_ends_no_fit_while_the_rate_rises() -> None:
+    ending = Ending(FitConfig(epochs=1000), goal_db=None, steps_per_epoch=STEPS, device=CPU)
+    ending.curve.points = points([30.0] * 40)
+    ending.consider(clip(), rate_factor=0.6, used=40 * STEPS)  # of a warm-up of 50 epochs
+    assert ending.stopped == "budget"
 
 
 def test_a_fit_that_fell_back_is_unstable_not_done() -> None:

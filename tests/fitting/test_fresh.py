@@ -74,7 +74,7 @@ def test_networks_that_no_encoding_drives_are_refused(model: str) -> None:
     if model not in models.names():
         pytest.skip(f"{model} is not in the zoo")
     with pytest.raises(ValueError, match=f"positional encoding's frequencies; {model} has none"):
-        check_fresh(model)
+        check_fresh(model, {})
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,9 @@ def test_networks_that_no_encoding_drives_are_refused(model: str) -> None:
 def test_networks_that_the_index_drives_are_admitted(model: str) -> None:
     if model not in models.names():
         pytest.skip(f"{model} is not in the zoo")
-    check_fresh(model)
+    check_fresh(model, {"embed_length": 80})
+    with pytest.raises(ValueError, match="pe_base is given, which FreSh would choose"):
+        check_fresh(model, {"pe_base": 1.3})
     small = for_budget(model, 60_000, height=96, width=160, num_frames=4)
     frames = torch.randint(256, (4, 3, 96, 160), dtype=torch.uint8)
     assert choose_encoding(small, frames, seed=0, device=CPU).num_frames == 4

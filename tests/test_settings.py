@@ -1,0 +1,96 @@
+"""Settings that cannot be met, or would do nothing, are told before a fit."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import inrcodec
+from inrcodec.errors import TimeError
+from inrcodec.fitting import resolve_device
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"bits_per_parameter": 10.5}, "bits_per_parameter is 10.5, must be <= 10"),
+        ({"segment_frames": 7.5}, "segment_frames is 7.5, must be a whole number"),
+        ({"time_seconds": math.inf, "epochs": None}, "time_seconds is inf, must be > 0 and finite"),
+        (
+            {"fit_settings": {"quantizer": "entropy", "rounding": "feedback"}},
+            "rounding is 'feedback', which has no effect: it of learned steps is nearest",
+        ),
+        (
+            {"fit_settings": {"warmup": 0.0, "warmup_start": 0.1}},
+            "warmup_start is 0.1, which has no effect: it needs a warmup",
+        ),
+        (
+            {"model": "nerv", "fit_settings": {"rate_weight": 0.5}},
+            "rate_weight is 0.5, which has no effect: it is of embeddings, which nerv has not",
+        ),
+        (
+            {"model": "nerv", "fit_settings": {"embedding_coding": "plain"}},
+            "embedding_coding is 'plain', which has no effect",
+        ),
+        (
+            {"fit_settings": {"auxiliary_weight": 0.2}},
+            "it is of auxiliary outputs, which hnervpp has not",
+        ),
+        (
+            {"model": "nerv", "fresh": True, "model_settings": {"pe_base": 1.3}},
+            "pe_base is given, which FreSh would choose",
+        ),
+    ],
+)
+def test_settings_without_effect_are_refused(
+    settings: dict[str, Any], message: str, tiny_clip: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        inrcodec.encode(tiny_clip, tmp_path / "a.inr", **{"epochs": 1, "bpp": 12.0, **settings})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_with_effect_are_admitted(tiny_clip: Path, tmp_path: Path) -> None:
+    """The same fields, of networks and fits that have what they are of."""
+    for model, told in (
+        ("hnervpp", {"rate_weight": 0.3, "embedding_coding": "plain", "warmup_start": 0.1}),
+        ("ffnerv", {"auxiliary_weight": 0.2, "quantizer": "entropy", "rounding": "nearest"}),
+    ):
+        report = inrcodec.encode(
+            tiny_clip, tmp_path / "a.inr", model=model, epochs=1, bpp=12.0, fit_settings=told
+        )
+        assert report.to_dict()["fit_settings"] == told
+
+
+def test_a_psnr_beyond_a_perfect_copy_is_refused(tiny_clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"psnr is 150\.0, must be <= 100, which a perfect copy"):
+        inrcodec.encode(tiny_clip, tmp_path / "a.inr", epochs=1, psnr=150)
+
+
+def test_a_rate_must_be_finite(tiny_clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="bpp is inf, must be > 0 and finite"):
+        inrcodec.encode(tiny_clip, tmp_path / "a.inr", epochs=1, bpp=math.inf)
+
+
+def test_a_ladder_needs_sizes_that_differ_in_bytes(tiny_clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"are wished for, .* bytes: each must be another"):
+        inrcodec.encode_ladder(tiny_clip, tmp_path / "a-%d.inr", bpps=[12.0, 12.00001], epochs=1)
+
+
+def test_no_motion_is_sought_when_the_time_is_over(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sought(*args: object, **kwargs: object) -> None:
+        raise AssertionError("motion is sought")
+
+    monkeypatch.setattr("inrcodec._job.find_motion", sought)
+    with pytest.raises(TimeError, match="too short"):
+        inrcodec.encode(tiny_clip, tmp_path / "a.inr", time_seconds=1e-3)
+
+
+def test_there_is_one_cpu() -> None:
+    with pytest.raises(ValueError, match="device is 'cpu:1', must be auto, cpu, cuda or cuda:N"):
+        resolve_device("cpu:1")
