@@ -17,7 +17,7 @@ from inrcodec._job import EncodeOptions, Encoding, check_positive
 from inrcodec._presets import BITS_PER_PARAMETER, SEGMENT_FRAMES
 from inrcodec._quality_search import MAX_ROUNDS, search_quality
 from inrcodec._report import EncodeReport
-from inrcodec._rounds import EncodedVideo, encode_round
+from inrcodec._rounds import EncodedVideo, Plan, check_time, encode_round
 from inrcodec.errors import TimeError
 from inrcodec.fitting import FitProgress
 from inrcodec.metrics import MAX_PSNR_DB
@@ -167,28 +167,40 @@ def encode(
 
 
 def _search(encoding: Encoding, goal_db: float, num_bytes: int) -> EncodedVideo:
-    seconds = encoding.options.time_seconds
-
-    def encode_until(end: float | None, round_index: int, size: int) -> EncodedVideo:
-        return encode_round(
-            encoding.job,
-            size,
-            name=f"{round_index}, {size} bytes",
-            seconds=end,
-            num_rounds=1 if seconds is None else MAX_ROUNDS,
-            goal_db=goal_db,
-            session=encoding.session,
-            bars=encoding.bars,
-        )
+    job, session, seconds = encoding.job, encoding.session, encoding.options.time_seconds
+    num_rounds = 1 if seconds is None else MAX_ROUNDS
+    longest_plan = 0.0
 
     def encode_at(round_index: int, size: int) -> EncodedVideo:
+        nonlocal longest_plan
+        name = f"{round_index}, {size} bytes"
+        before = session.seconds()
+        if seconds is not None and not session.knows(f"{name}.0"):
+            check_time(seconds - before - longest_plan)
+        try:
+            plan = Plan.of(job, size, num_rounds=num_rounds)
+        finally:
+            longest_plan = max(longest_plan, session.seconds() - before)
+
+        def encode_until(end: float | None) -> EncodedVideo:
+            return encode_round(
+                job,
+                size,
+                name=name,
+                seconds=end,
+                goal_db=goal_db,
+                session=session,
+                bars=encoding.bars,
+                plan=plan,
+            )
+
         if seconds is not None:
             with suppress(TimeError):  # then all that is left is for this one
-                return encode_until(seconds * (round_index + 1) / MAX_ROUNDS, round_index, size)
-        return encode_until(seconds, round_index, size)
+                return encode_until(seconds * (round_index + 1) / MAX_ROUNDS)
+        return encode_until(seconds)
 
     def seconds_left() -> float:
-        return math.inf if seconds is None else seconds - encoding.session.seconds()
+        return math.inf if seconds is None else seconds - session.seconds()
 
     return search_quality(
         goal_db,

@@ -45,6 +45,9 @@ _CONFIG_BYTES = 100  # of a segment's configuration in the header, before it is 
 _CODE_SECONDS_A_PARAMETER = 2.5e-6
 _CODE_SECONDS = 1.5
 _RESERVE_FACTOR = 1.4
+# Seconds more where weights are rounded after the fit, which codes them several times.
+_ROUNDING_SECONDS_A_PARAMETER = 6e-6
+_LEAST_SHARE = 2.0**-10  # of its budget that a fit counts as having used
 SCORED_AT_ONCE = 2
 """Frames: more of them leave the caches, and take longer each."""
 
@@ -82,7 +85,8 @@ class EncodedVideo:
     @property
     def unused_octaves(self) -> float:
         """How often the work of the fits could be doubled within their budgets."""
-        return sum(-math.log2(fit.used_share) for fit in self.fits) / len(self.fits)
+        shares = [max(fit.used_share, _LEAST_SHARE) for fit in self.fits]
+        return sum(-math.log2(share) for share in shares) / len(shares)
 
     def recode(self, num_bytes: int) -> EncodedVideo:
         """Return the same fits coded in `num_bytes`, audio excluded.
@@ -106,10 +110,10 @@ def encode_round(
     *,
     name: str,
     seconds: float | None,
-    num_rounds: float = 1,
     goal_db: float | None = None,
     session: Session,
     bars: ProgressBars,
+    plan: Plan | None = None,
 ) -> EncodedVideo:
     """Fit and code the clip in at most `num_bytes`, audio excluded.
 
@@ -118,17 +122,17 @@ def encode_round(
         num_bytes: what the file may take, audio excluded.
         name: of the round, unique in the session.
         seconds: until the round must be over, counted from the session's start; None for epochs.
-        num_rounds: among which the job's seconds are shared.
         goal_db: mean RGB PSNR at which a segment's fit ends before its budget.
         session: holds what an earlier, interrupted call has done.
         bars: shows progress.
+        plan: of the same bytes; by default of a round that has all of the job's seconds.
 
     Raises:
         Interrupted: Ctrl-C; the session's checkpoint is on the disk.
         RateError: so few bytes hold no network.
         TimeError: no time is left to fit.
     """
-    plan = Plan.of(job, num_bytes, num_rounds=num_rounds)
+    plan = plan or Plan.of(job, num_bytes)
     reserve = 0.0 if seconds is None else plan.reserve_seconds()
     if goal_db is not None:
         reserve *= 2  # whether it is reached is measured before the file is
@@ -175,6 +179,10 @@ class Plan:
         spans = list(split_segments(len(job.source.frames), job.segment_frames))
         without_configs = _header(job, [SegmentInfo(b - a, {}) for a, b in spans])
         fixed_bytes = _fixed_bytes(without_configs) + _CONFIG_BYTES * len(spans)
+        if num_bytes <= fixed_bytes:
+            raise RateError(
+                f"{num_bytes} bytes are too few: {fixed_bytes} go into header and index alone"
+            )
         share = (num_bytes - fixed_bytes) / len(job.source.frames)
         configs = [
             configure(
@@ -317,10 +325,9 @@ def _fit(
             save=lambda fit_state: session.save_fit(key, with_budget(fit_state)),
             interrupt=interrupt,
         )
-    if result is None:
-        raise Interrupted(_interrupted(session))
-    session.finish(key, {**_storable(result), "shape": shape})
-    if interrupt.requested:
+        if result is not None:
+            session.finish(key, {**_storable(result), "shape": shape})
+    if result is None or interrupt.requested:
         raise Interrupted(_interrupted(session))
     return result
 
@@ -382,9 +389,10 @@ def _reserve_seconds(job: EncodeJob, configs: list[NetworkConfig]) -> float:
     start = time.perf_counter()
     score()
     a_frame = (time.perf_counter() - start) / len(frames)
-    coding = _CODE_SECONDS + _CODE_SECONDS_A_PARAMETER * sum(
-        count_parameters(config).total for config in configs
-    )
+    num_parameters = sum(count_parameters(config).total for config in configs)
+    coding = _CODE_SECONDS + _CODE_SECONDS_A_PARAMETER * num_parameters
+    if not job.fit.rounds_softly:
+        coding += _ROUNDING_SECONDS_A_PARAMETER * num_parameters
     return _RESERVE_FACTOR * (coding + a_frame * len(job.source.frames))
 
 

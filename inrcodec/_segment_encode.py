@@ -102,7 +102,7 @@ def size_network(
         if num_params < _MIN_PARAMETERS:
             raise RateError(
                 f"{num_bytes} bytes for {num_frames} frames of {width}x{height} are too few: "
-                f"{num_params} parameters, must be >= {_MIN_PARAMETERS}"
+                f"{max(num_params, 0)} parameters, must be >= {_MIN_PARAMETERS}"
             )
         config = _nearest_size(
             model,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import inrcodec
-from inrcodec.errors import TimeError
+from inrcodec.errors import RateError, TimeError
 from inrcodec.fitting import resolve_device
 
 
@@ -94,3 +95,33 @@ def test_no_motion_is_sought_when_the_time_is_over(
 def test_there_is_one_cpu() -> None:
     with pytest.raises(ValueError, match="device is 'cpu:1', must be auto, cpu, cuda or cuda:N"):
         resolve_device("cpu:1")
+
+
+def test_a_goal_that_the_first_picture_has_is_met(tiny_clip: Path, tmp_path: Path) -> None:
+    """Before the first step: all of the fit is the quantised phase, and it is over as it begins."""
+    report = inrcodec.encode(
+        tiny_clip, tmp_path / "a.inr", psnr=3, epochs=2, fit_settings={"qat_fraction": 1.0}
+    )
+    assert report.psnr_db >= 3
+
+
+def test_fewer_bytes_than_a_header_are_told_as_such(tiny_clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(RateError, match=r"100 bytes are too few: \d+ go into header and index"):
+        inrcodec.encode(tiny_clip, tmp_path / "a.inr", size_bytes=100, epochs=1)
+
+
+def test_a_search_without_time_for_another_plan_ends(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Choosing a network of hardly more values than the smallest one has can take seconds."""
+    plans: list[int] = []
+
+    def slow_plan(job: object, num_bytes: int, *, num_rounds: float = 1) -> None:
+        plans.append(num_bytes)
+        time.sleep(0.4)
+        raise RateError("no network is so small")
+
+    monkeypatch.setattr("inrcodec._rounds.Plan.of", slow_plan)
+    with pytest.raises(TimeError, match="too short"):
+        inrcodec.encode(tiny_clip, tmp_path / "a.inr", psnr=30, time_seconds=1.3)
+    assert 1 <= len(plans) <= 3
