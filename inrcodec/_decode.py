@@ -14,7 +14,7 @@ from torch import Tensor
 
 from inrcodec._decoder import VideoDecoder
 from inrcodec._progress import ProgressBars
-from inrcodec.video import AudioStream, VideoFrame, VideoWriter
+from inrcodec.video import AudioStream, VideoFrame, VideoWriter, takes_audio
 
 _AT_ONCE = 8
 
@@ -48,9 +48,10 @@ def decode(
         ValueError: the range leaves the video.
     """
     with VideoDecoder(source, device=device, precision=precision) as decoder:
-        start, stop = _check_range(frames, len(decoder))
+        start, stop = check_range(frames, len(decoder))
         metadata = decoder.writer_metadata()
-        streams = _overlapping(decoder, start, stop) if audio else []
+        # Audio that is not written need not be sound.
+        streams = _overlapping(decoder, start, stop) if audio and takes_audio(output) else []
         bars = ProgressBars(enabled=progress)
         with VideoWriter(output, metadata=metadata, audio=streams) as writer:
             for index, rgb in enumerate(
@@ -61,17 +62,22 @@ def decode(
     return stop - start
 
 
-def _decoded(decoder: VideoDecoder, start: int, stop: int) -> Iterator[Tensor]:
-    for first in range(start, stop, _AT_ONCE):
-        yield from decoder[first : min(first + _AT_ONCE, stop)].cpu()
+def check_range(frames: tuple[int, int | None] | None, num_frames: int) -> tuple[int, int]:
+    """Return start and stop of a half-open range; None is all frames, a stop of None their end.
 
-
-def _check_range(frames: tuple[int, int | None] | None, num_frames: int) -> tuple[int, int]:
+    Raises:
+        ValueError: the range leaves the video, or is empty.
+    """
     start, stop = frames or (0, None)
     stop = num_frames if stop is None else stop
     if not 0 <= start < stop <= num_frames:
         raise ValueError(f"frames are {start}:{stop}, must be a range within 0:{num_frames}")
     return start, stop
+
+
+def _decoded(decoder: VideoDecoder, start: int, stop: int) -> Iterator[Tensor]:
+    for first in range(start, stop, _AT_ONCE):
+        yield from decoder[first : min(first + _AT_ONCE, stop)].cpu()
 
 
 def _overlapping(decoder: VideoDecoder, start: int, stop: int) -> list[AudioStream]:

@@ -7,15 +7,17 @@ its segment. Only the sections that are needed are read.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Sequence
+import threading
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from inrcodec._segment_codec import (
@@ -78,6 +80,14 @@ class FrameBatch:
             yield Frame(data, float(pts), float(duration))
 
 
+@dataclass
+class _HeldSegment:
+    """A segment that is decoded from, or is being loaded by whoever has the lock."""
+
+    decoder: SegmentDecoder | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
 class VideoDecoder:
     """Decodes an `.inr` file; use it as a context manager to close the file early.
 
@@ -110,7 +120,8 @@ class VideoDecoder:
         self._pts = header.timestamps.pts()
         self._durations = header.timestamps.durations()
         self._starts = np.cumsum([0, *(segment.num_frames for segment in header.segments)])
-        self._segment = lru_cache(maxsize=_SEGMENTS_HELD)(self._load_segment)
+        self._held: dict[int, _HeldSegment] = {}  # the one used last is last
+        self._lock = threading.Lock()  # of `_held`
 
     @property
     def metadata(self) -> VideoDecoderMetadata:
@@ -189,13 +200,22 @@ class VideoDecoder:
         Raises:
             IndexError: the video does not run then.
         """
+        return next(iter(self.get_frames_played_at([seconds])))
+
+    def get_frames_played_at(self, seconds: Iterable[float]) -> FrameBatch:
+        """Return the frames on the screen at these times, in that order.
+
+        Raises:
+            IndexError: the video does not run at one of them.
+        """
         metadata = self.metadata
-        if not metadata.begin_stream_seconds <= seconds < metadata.end_stream_seconds:
-            raise IndexError(
-                f"time is {seconds} s, must be {metadata.begin_stream_seconds} s to under "
-                f"{metadata.end_stream_seconds} s"
-            )
-        return self.get_frame_at(self._index_at(seconds))
+        begin, end = metadata.begin_stream_seconds, metadata.end_stream_seconds
+        indices = []
+        for time in map(float, seconds):
+            if not begin <= time < end:
+                raise IndexError(f"time is {time} s, must be {begin} s to under {end} s")
+            indices.append(self._index_at(time))
+        return self._batch(indices)
 
     def get_frames_played_in_range(self, start_seconds: float, stop_seconds: float) -> FrameBatch:
         """Return the frames on the screen in the half-open interval of seconds.
@@ -220,9 +240,8 @@ class VideoDecoder:
         if start_seconds == stop_seconds:
             return self._batch([])
         first = self._index_at(start_seconds)
-        pts_seconds = self._seconds(self._pts)
-        last = int(np.searchsorted(pts_seconds, stop_seconds, side="left"))
-        return self._batch(range(first, max(last, first + 1)))
+        stop = bisect_left(self._pts, stop_seconds, key=self._seconds)
+        return self._batch(range(first, max(stop, first + 1)))
 
     def audio(self) -> list[AudioStream]:
         """Return the passed-through audio streams.
@@ -287,6 +306,17 @@ class VideoDecoder:
         except BitstreamError as exc:
             raise BitstreamError(f"{self._file.name}: {exc}") from exc
 
+    def _segment(self, index: int) -> SegmentDecoder:
+        with self._lock:
+            held = self._held.pop(index, _HeldSegment())
+            self._held[index] = held
+            if len(self._held) > _SEGMENTS_HELD:
+                del self._held[next(iter(self._held))]
+        with held.lock:  # threads that want the same segment wait, others go on
+            if held.decoder is None:
+                held.decoder = self._load_segment(index)
+            return held.decoder
+
     def _load_segment(self, index: int) -> SegmentDecoder:
         config, data = self.segment_config(index), self._file.segment(index)
         with self._named():
@@ -311,13 +341,17 @@ class VideoDecoder:
         at = np.asarray(indices, np.int64)
         return FrameBatch(
             self._decode(indices),
-            torch.from_numpy(self._seconds(self._pts[at])),
-            torch.from_numpy(self._seconds(self._durations[at])),
+            self._all_seconds(self._pts[at]),
+            self._all_seconds(self._durations[at]),
         )
 
-    def _seconds(self, units: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def _all_seconds(self, units: NDArray[np.int64]) -> Tensor:
+        return torch.tensor([self._seconds(n) for n in units], dtype=torch.float64)
+
+    def _seconds(self, units: np.int64) -> float:
+        """Return the float nearest to a time: the product may have more than 64 bits."""
         base = self.header.time_base
-        return np.asarray(units * base.numerator / base.denominator, np.float64)
+        return int(units) * base.numerator / base.denominator
 
     def _index_at(self, seconds: float) -> int:
-        return int(np.searchsorted(self._seconds(self._pts), seconds, side="right")) - 1
+        return bisect_right(self._pts, seconds, key=self._seconds) - 1

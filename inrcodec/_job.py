@@ -28,7 +28,7 @@ from inrcodec._segment_encode import split_segments
 from inrcodec._session import Session
 from inrcodec._sizing import EncodeJob
 from inrcodec._source import Source, SourceOptions, read_source
-from inrcodec.bitstream import pack_audio, section_bytes, write_atomically
+from inrcodec.bitstream import check_output, pack_audio, section_bytes, write_atomically
 from inrcodec.errors import RateError, VideoError
 from inrcodec.fitting import (
     ClipMotion,
@@ -141,6 +141,8 @@ class Encoding:
         device = resolve_device(options.device)
         if not output.parent.is_dir():
             raise VideoError(f"{output}: folder {output.parent} does not exist")
+        self.source = source
+        self.check_target(output)
 
         self.bars = ProgressBars(enabled=options.progress, on_fit=options.on_progress)
         clip = _read(source, options, self.bars)
@@ -171,6 +173,16 @@ class Encoding:
             chosen.kmac_bound(model, height=clip.frames.shape[2], width=clip.frames.shape[3]),
         )
         self._motion_seconds = 0.0
+
+    def check_target(self, path: Path) -> None:
+        """Refuse a file to write that is the source, or is there and is no file.
+
+        Raises:
+            VideoError: so it is.
+        """
+        check_output(path)
+        if path.exists() and Path(self.source).exists() and path.samefile(self.source):
+            raise VideoError(f"{path}: is the source, and would be overwritten")
 
     def find_motions(self) -> None:
         """Find the motion of every segment, for networks that follow it.

@@ -89,12 +89,15 @@ def encode_ladder(
     if len(set(sizes)) < len(sizes):
         raise ValueError(f"{list(wished[0])} are wished for, {sizes} bytes: each must be another")
     _check_range(sizes)
+    names = sizes_bytes or sizes
+    paths = [Path(output).with_name(Path(output).name.replace(_PLACE, str(n))) for n in names]
+    for path in paths:
+        encoding.check_target(path)
     _lengthen_phase(encoding)
     encoding.find_motions()
     reports = {}
     for size, encoded, code_seconds in _rungs(encoding, sizes):
-        name = sizes_bytes[sizes.index(size)] if sizes_bytes else size
-        path = Path(output).with_name(Path(output).name.replace(_PLACE, str(name)))
+        path = paths[sizes.index(size)]
         reports[size] = encoding.write(encoded, path, code_seconds=code_seconds)
     encoding.session.remove()
     return [reports[size] for size in sizes]

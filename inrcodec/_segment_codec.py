@@ -6,11 +6,13 @@ computes any frames, uint8 RGB, in fp32 unless told otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from inrcodec._memory import keep_freed_memory
 from inrcodec.bitstream import unpack_segment
@@ -72,15 +74,16 @@ class SegmentDecoder:
     ) -> SegmentDecoder:
         """Build the network with its tensors, as `read_segment` gives them."""
         tensors = [torch.from_numpy(w) for w in quantized.weights()]
-        with torch.random.fork_rng(devices=[]):
+        with _Unfilled():
             network = config.build(with_encoder=False)
         names = list(network.decoder.state_dict())
         shapes = [p.shape for p in network.decoder.state_dict().values()]
         decoder = {
-            name: tensor.reshape(shape)
+            # In memory of PyTorch's own: what is computed can depend on how it is aligned.
+            name: tensor.reshape(shape).clone()
             for name, tensor, shape in zip(names, tensors, shapes, strict=False)
         }
-        network.decoder.load_state_dict(decoder)
+        network.decoder.load_state_dict(decoder, assign=True)
         embeddings: Tensor | None = None
         if network.embedding_shape is not None:
             _, rows, columns = network.embedding_shape
@@ -146,6 +149,27 @@ class SegmentDecoder:
             squashed = self.network.squash(values.float())  # in [0, 1]
             rounded.copy_(squashed.mul_(255).add_(_ROUNDS).view(torch.int32))
         return x_bytes
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves out of a network that is built what `torch.empty` makes: the parameters.
+
+    They are on the meta device, where initial values are not drawn: neither time nor the process's
+    random numbers are spent. Constants of the network are computed as ever. Other threads build
+    undisturbed.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        named = dict(kwargs or {})
+        if func is torch.empty:
+            named["device"] = "meta"
+        return func(*args, **named)
 
 
 def tensor_layout(config: NetworkConfig) -> tuple[list[str], list[int], list[int]]:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
+import io
 import subprocess
 import sys
+import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,10 +20,10 @@ import pytest
 import torch
 
 import inrcodec
-from inrcodec import _segment_codec
+from inrcodec import _segment_codec, models
 from inrcodec._decoder import VideoDecoder
-from inrcodec._segment_codec import read_segment
-from inrcodec.bitstream import InrFile
+from inrcodec._segment_codec import SegmentDecoder, read_segment
+from inrcodec.bitstream import InrFile, TimeStamps, file_bytes
 from inrcodec.errors import BitstreamError
 from inrcodec.fitting import resolve_precision
 from inrcodec.metrics import psnr_db
@@ -61,6 +67,12 @@ def test_frames_come_with_their_times(segmented_inr: Path) -> None:
         assert [frame.pts_seconds for frame in batch] == batch.pts_seconds.tolist()
         assert decoder.get_frame_at(2).pts_seconds == pytest.approx(2 / 12)
         assert decoder.get_frame_played_at(0.3).pts_seconds == pytest.approx(3 / 12)
+        batch = decoder.get_frames_played_at([0.3, 0.0, 0.99])
+        assert batch.pts_seconds.tolist() == pytest.approx([3 / 12, 0, 11 / 12])
+        _assert_same(batch.data, decoder[:][[3, 0, 11]])
+        everything = decoder.get_frames_at(range(12)).pts_seconds
+        assert decoder.get_frames_played_at(everything).pts_seconds.equal(everything)
+        assert len(decoder.get_frames_played_at([])) == 0
         assert decoder.get_frames_in_range(2, 9, 3).pts_seconds.tolist() == pytest.approx(
             [2 / 12, 5 / 12, 8 / 12]
         )
@@ -85,9 +97,11 @@ def test_times_and_ranges_outside_are_refused(segmented_inr: Path) -> None:
             decoder.get_frames_in_range(3, 13)
         with pytest.raises(ValueError, match="step is 0"):
             decoder.get_frames_in_range(0, 3, 0)
-        for seconds in (-0.1, 1.0):
+        for seconds in (-0.1, 1.0, float("nan")):
             with pytest.raises(IndexError, match="time is"):
                 decoder.get_frame_played_at(seconds)
+            with pytest.raises(IndexError, match="time is"):
+                decoder.get_frames_played_at([0.5, seconds])
         with pytest.raises(IndexError, match="must be within"):
             decoder.get_frames_played_in_range(0.5, 1.5)
         with pytest.raises(ValueError, match="must not end first"):
@@ -251,3 +265,120 @@ def test_what_is_decoded_may_be_changed(tiny_inr: Path) -> None:
 def test_indices_are_integers(tiny_inr: Path) -> None:
     with inrcodec.VideoDecoder(tiny_inr) as decoder, pytest.raises(TypeError):
         decoder.get_frames_at([1.5])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("time_base", "timestamps"),
+    [
+        (Fraction(1, 10**9), TimeStamps(1_750_000_516_948_804_011, ((6, 40_000_000),))),
+        (Fraction(1 << 31, 3), TimeStamps(1 << 61, ((6, 1 << 50),))),
+        (Fraction(1 << 31), TimeStamps(-(1 << 61), ((6, 1 << 52),))),
+    ],
+)
+def test_times_of_any_time_base(
+    time_base: Fraction, timestamps: TimeStamps, tiny_inr: Path
+) -> None:
+    with InrFile(tiny_inr) as file:
+        header = replace(file.header, time_base=time_base, timestamps=timestamps)
+        data = file_bytes(header, [file.segment(0)])
+    with VideoDecoder(data) as decoder:
+        begin, end = (float(t * time_base) for t in (timestamps.first, timestamps.end))
+        assert decoder.metadata.begin_stream_seconds == begin
+        batch = decoder.get_frames_at(range(6))
+        pts = [timestamps.first + i * timestamps.runs[0][1] for i in range(6)]
+        assert batch.pts_seconds.tolist() == [float(t * time_base) for t in pts]
+        assert batch.duration_seconds[0] == float(timestamps.runs[0][1] * time_base)
+        assert torch.equal(decoder.get_frame_played_at(begin).data, batch.data[0])
+        assert torch.equal(decoder.get_frames_played_in_range(begin, end).data, batch.data)
+        played = decoder.get_frames_played_at(batch.pts_seconds)
+        assert torch.equal(played.data, batch.data)
+
+
+def test_a_dropped_decoder_closes_its_file_at_once(tiny_inr: Path) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        decoder = VideoDecoder(tiny_inr)
+        decoder[0]
+        file = decoder._file._file
+        dropped = [weakref.ref(decoder), weakref.ref(decoder._segment(0).network)]
+        del decoder
+        assert [reference() for reference in dropped] == [None, None]
+        assert file.closed
+    finally:
+        gc.enable()
+
+
+def test_threads_load_a_segment_once(segmented_inr: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, load = [], VideoDecoder._load_segment
+
+    def count(decoder: VideoDecoder, index: int) -> SegmentDecoder:
+        loaded.append(index)
+        return load(decoder, index)
+
+    monkeypatch.setattr(VideoDecoder, "_load_segment", count)
+    with VideoDecoder(segmented_inr) as decoder, ThreadPoolExecutor(4) as threads:
+        frames = list(threads.map(decoder.__getitem__, [0, 4, 0, 4, 1, 5, 2, 6]))
+        assert sorted(loaded) == [0, 1]
+        _assert_same(torch.stack(frames), decoder[:][[0, 4, 0, 4, 1, 5, 2, 6]])
+
+
+def test_few_segments_are_held(segmented_inr: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inrcodec._decoder._SEGMENTS_HELD", 2)
+    with VideoDecoder(segmented_inr) as decoder:
+        first = decoder._segment(0)
+        decoder._segment(1)
+        assert decoder._segment(0) is first
+        decoder._segment(2)  # in place of 1, which was used before 0
+        assert decoder._segment(0) is first
+        assert list(decoder._held) == [2, 0]
+
+
+def test_loading_draws_no_random_numbers(tiny_inr: Path) -> None:
+    before = torch.get_rng_state()
+    VideoDecoder(tiny_inr)[0]
+    assert torch.equal(torch.get_rng_state(), before)
+
+    is_over, drawn = threading.Event(), []
+
+    def draw() -> None:
+        while not is_over.is_set():
+            drawn.append(int(torch.randint(1 << 62, ())))
+
+    with ThreadPoolExecutor(1) as threads:
+        drawing = threads.submit(draw)
+        for _ in range(40):
+            VideoDecoder(tiny_inr)._segment(0)
+        is_over.set()
+        drawing.result()
+    assert len(set(drawn)) == len(drawn) > 40
+
+
+@pytest.mark.parametrize("model", models.names())
+def test_a_network_is_loaded_as_one_that_was_filled(model: str) -> None:
+    path = Path(__file__).parent / "golden" / f"v3-{model}.inr"
+    with VideoDecoder(path, device="cpu") as decoder, InrFile(path) as file:
+        config = decoder.segment_config(0)
+        quantized = read_segment(config, file.segment(0), version=file.version)
+        network = config.build(with_encoder=False)
+        parameters = list(network.decoder.parameters())
+        weights = [torch.from_numpy(w) for w in quantized.weights()]
+        for parameter, values in zip(parameters, weights, strict=False):
+            parameter.data.copy_(values.view_as(parameter))
+        held = decoder._segment(0)
+        filled = SegmentDecoder(network, held.embeddings, device=torch.device("cpu"))
+        indices = range(config.num_frames)
+        assert torch.equal(held.decode(indices), filled.decode(indices))
+
+
+def test_audio_that_is_not_written_need_not_be_sound(segmented_inr: Path, tmp_path: Path) -> None:
+    data = bytearray(segmented_inr.read_bytes())
+    data[-20] ^= 1
+    damaged = tmp_path / "damaged.inr"
+    damaged.write_bytes(data)
+    for output in (tmp_path / "%d.png", tmp_path / "a.y4m", tmp_path / "a.yuv", io.BytesIO()):
+        assert inrcodec.decode(damaged, output) == 12
+    assert inrcodec.decode(damaged, tmp_path / "a.mp4", audio=False) == 12
+    with pytest.raises(BitstreamError, match="section AUDI is damaged"):
+        inrcodec.decode(damaged, tmp_path / "b.mp4")
+    assert not (tmp_path / "b.mp4").exists()

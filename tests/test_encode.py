@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from skimage.metrics import peak_signal_noise_ratio
 import inrcodec
 from inrcodec import _encode, _rounds, models
 from inrcodec._info import describe
+from inrcodec.bitstream import write_atomically
 from inrcodec.cli import main
 from inrcodec.errors import (
     CheckpointError,
@@ -485,10 +488,50 @@ def test_numbers_of_numpy_are_numbers(tiny_clip: Path, tmp_path: Path) -> None:
     assert report.bpp <= 8.0
 
 
-def test_images_have_the_rate_that_is_told(tiny_clip: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rate", ["30000/1001", "29.97002997"])
+def test_images_have_the_rate_that_is_told(rate: str, tiny_clip: Path, tmp_path: Path) -> None:
     inrcodec.encode(tiny_clip, tmp_path / "a.inr", epochs=1, bpp=8.0)
     inrcodec.decode(tmp_path / "a.inr", tmp_path / "frames%d.png")
     told = ["encode", str(tmp_path / "frames%d.png"), str(tmp_path / "b.inr"), "-q"]
-    assert main([*told, "--fps", "30000/1001", "--epochs", "1", "--bpp", "8"]) == 0
+    assert main([*told, "--fps", rate, "--epochs", "1", "--bpp", "8"]) == 0
     with inrcodec.VideoDecoder(tmp_path / "b.inr") as decoder:
-        assert decoder.metadata.average_fps == pytest.approx(29.97, abs=0.01)
+        assert decoder.header.average_fps == Fraction(30000, 1001)
+
+
+def test_what_is_no_file_is_not_replaced_by_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for output in (pipe, tmp_path):
+        with pytest.raises(VideoError, match="is there already and is no regular file"):
+            write_atomically(output, b"new")
+    for output in (pipe, tmp_path, Path("/dev/null")):
+        assert main(["encode", "no-such.mp4", str(output)]) == 1  # before the source is read
+        assert f"{output}: is there already" in capsys.readouterr().err
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_a_link_keeps_pointing_at_its_file(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    target, link = tmp_path / "folder" / "a.inr", tmp_path / "link.inr"
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    write_atomically(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    assert os.listdir(tmp_path / "folder") == ["a.inr"]
+
+
+def test_writing_leaves_the_umask_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("is of all threads"))
+    write_atomically(tmp_path / "a.inr", b"new")
+    monkeypatch.undo()
+    assert stat.S_IMODE((tmp_path / "a.inr").stat().st_mode) == 0o666 & ~_umask()
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 import inrcodec
-from inrcodec.errors import RateError, TimeError
+from inrcodec.errors import RateError, TimeError, VideoError
 from inrcodec.fitting import resolve_device
 
 
@@ -125,3 +126,21 @@ def test_a_search_without_time_for_another_plan_ends(
     with pytest.raises(TimeError, match="too short"):
         inrcodec.encode(tiny_clip, tmp_path / "a.inr", psnr=30, time_seconds=1.3)
     assert 1 <= len(plans) <= 3
+
+
+def test_the_source_is_not_overwritten(tiny_clip: Path, tmp_path: Path) -> None:
+    source = Path(shutil.copy(tiny_clip, tmp_path / "a-2000.inr"))
+    before = source.read_bytes()
+    (tmp_path / "link.inr").symlink_to(source)
+    for target in (source, tmp_path / "link.inr"):
+        with pytest.raises(VideoError, match="is the source, and would be overwritten"):
+            inrcodec.encode(source, target, epochs=1)
+    with pytest.raises(VideoError, match=r"a-2000\.inr: is the source"):
+        inrcodec.encode_ladder(source, tmp_path / "a-%d.inr", sizes_bytes=[2000, 2500], epochs=1)
+    assert source.read_bytes() == before
+
+
+def test_a_folder_is_told_before_the_fit(tiny_clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.inr").mkdir()
+    with pytest.raises(VideoError, match=r"a\.inr: is there already and is no regular file"):
+        inrcodec.encode("no such clip.mp4", tmp_path / "a.inr", epochs=1)

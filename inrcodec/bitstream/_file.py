@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import secrets
 import struct
-import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from inrcodec.bitstream import _sections as sections
 from inrcodec.bitstream._header import MAX_HEADER_BYTES, Header
-from inrcodec.errors import BitstreamError
+from inrcodec.errors import BitstreamError, VideoError
 
 _INDEX_ENTRY_BYTES = 4
 
@@ -40,19 +40,37 @@ def section_bytes(length: int) -> int:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to a temporary file beside `path` and rename it: never half a file."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    """Write `data` to a temporary file beside `path` and rename it: never half a file.
+
+    A link keeps pointing at what it points at; its file is replaced.
+
+    Raises:
+        VideoError: `path` is there and is no regular file.
+    """
+    check_output(path)
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    temporary = target.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def check_output(path: Path) -> None:
+    """Refuse to replace a device, a pipe or a folder by a file.
+
+    Raises:
+        VideoError: `path` is there and is no regular file.
+    """
+    if path.exists() and not path.is_file():
+        raise VideoError(f"{path}: is there already and is no regular file")
 
 
 class InrFile:
@@ -156,9 +174,3 @@ class InrFile:
             parts.append(part)
             offset, count = offset + len(part), count - len(part)
         return b"".join(parts)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

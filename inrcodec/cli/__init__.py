@@ -22,6 +22,7 @@ from inrcodec.errors import InrcodecError, Interrupted, ModelSettingError, Unkno
 __all__ = ["main"]
 
 _FAILED, _WRONG_CALL, _INTERRUPTED = 1, 2, 130
+_MEMORY_HINTS = {"resize": "a smaller --resize", "size": "a smaller --size"}  # by the option
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,13 +48,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read the output has left; Python would complain at exit without this.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _FAILED
-    except (InrcodecError, OSError) as exc:  # also a full disk
+    except (InrcodecError, OSError, MemoryError, RuntimeError) as exc:  # PyTorch's are the last
         if verbose:
             traceback.print_exc()
-        return _fail(str(exc), _FAILED)
+        return _fail(_message(exc, arguments), _FAILED)
     except ValueError as exc:
         return _fail(str(exc), _WRONG_CALL)
     return status
+
+
+def _message(exc: Exception, arguments: argparse.Namespace) -> str:
+    """Return what an error says, and what to do where inrcodec did not write it."""
+    if isinstance(exc, (InrcodecError, OSError)):
+        return str(exc)
+    reason = (str(exc).splitlines() or [""])[0] or type(exc).__name__  # PyTorch's have many lines
+    is_of_gpu = type(exc).__name__ == "OutOfMemoryError"  # PyTorch's, which is not imported here
+    if is_of_gpu or isinstance(exc, MemoryError) or "allocate memory" in reason:
+        hints = [hint for option, hint in _MEMORY_HINTS.items() if hasattr(arguments, option)]
+        hints += ["--device cpu"] * (is_of_gpu and hasattr(arguments, "device"))
+        return f"out of memory: {reason}" + (f" (try {' or '.join(hints)})" if hints else "")
+    if getattr(arguments, "verbose", True):
+        return reason
+    return f"{reason} (-v shows where)"
 
 
 def _fail(message: str, status: int) -> int:

@@ -13,6 +13,7 @@ _TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|min|h|)")
 _PIXELS = re.compile(r"(\d+)[xX](\d+)")
 _RANGE = re.compile(r"(\d*):(\d*)")
 _SIZE_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3}
+_MAX_RATE_NUMERATOR, _MAX_RATE_DENOMINATOR = (1 << 31) - 1, 1 << 20  # of a frame rate
 _TIME_UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
@@ -123,12 +124,16 @@ def positive_int(text: str) -> int:
 
 
 def frame_rate(text: str) -> Fraction:
-    """Return frames per second: `25`, `29.97`, `30000/1001`."""
+    """Return frames per second: `25`, `29.97`, `30000/1001`; of many digits, the nearest fraction.
+
+    >>> frame_rate("29.97002997")
+    Fraction(30000, 1001)
+    """
     try:
-        rate = Fraction(text)
+        rate = Fraction(text).limit_denominator(_MAX_RATE_DENOMINATOR)
     except (ValueError, ZeroDivisionError):
         rate = Fraction(0)
-    if rate <= 0:
+    if not 0 < rate.numerator <= _MAX_RATE_NUMERATOR:
         raise argparse.ArgumentTypeError(f"{text!r} is no frame rate such as 25 or 30000/1001")
     return rate
 

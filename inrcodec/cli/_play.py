@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 import subprocess
 from typing import Any, BinaryIO, cast
@@ -13,6 +14,7 @@ _PLAYERS = {
     "ffplay": ["-hide_banner", "-loglevel", "error", "-autoexit", "-f", "yuv4mpegpipe", "-i", "-"],
     "mpv": ["--really-quiet", "-"],
 }
+_CLOSING_SECONDS = 2.0  # that a player may take to end when it has closed its input
 
 
 def add_commands(commands: Any) -> None:
@@ -35,7 +37,7 @@ def add_commands(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Decode into the player's standard input; its being closed early is no failure."""
+    """Decode into the player's standard input; that the player is quit early is no failure."""
     from inrcodec.errors import VideoError
 
     player = next((path for name in _PLAYERS if (path := shutil.which(name))), None)
@@ -44,26 +46,47 @@ def run(arguments: argparse.Namespace) -> int:
             "no player found: install ffplay (package ffmpeg) or mpv, "
             "or decode to .mp4 and open that"
         )
-    from inrcodec import VideoDecoder, decode
+    from inrcodec import VideoDecoder
+    from inrcodec._decode import check_range
 
     told: dict[str, Any] = {"device": arguments.device, "precision": arguments.precision}
     with VideoDecoder(arguments.input, **told) as decoder:
         # What cannot be played is told before a window opens, most of it.
-        start, stop = arguments.frames or (0, None)
+        start, stop = check_range(arguments.frames, len(decoder))
         decoder[start]
-        if stop is not None:
+        if arguments.frames is not None:
             decoder[stop - 1]
     options = next(options for name, options in _PLAYERS.items() if name in player.split("/")[-1])
     process = subprocess.Popen([player, *options], stdin=subprocess.PIPE)
-    assert process.stdin is not None  # it is a pipe
+    pipe = cast(BinaryIO, process.stdin)
     try:
-        decode(arguments.input, cast(BinaryIO, process.stdin), frames=arguments.frames, **told)
-        process.stdin.close()
+        _feed(process, pipe, arguments.input, frames=arguments.frames, **told)
         return 1 if process.wait() else 0
-    except BaseException as exc:
-        is_over = process.poll() is not None
+    except BaseException:
         process.kill()
         process.wait()
-        if not (is_over and isinstance(exc, (BrokenPipeError, VideoError))):
+        raise
+    finally:
+        with contextlib.suppress(BrokenPipeError):
+            pipe.close()
+
+
+def _feed(process: subprocess.Popen[bytes], pipe: BinaryIO, source: str, **told: Any) -> None:
+    """Write y4m to the process until it ends, or closes its input and ends soon after."""
+    from inrcodec import decode
+    from inrcodec.errors import VideoError
+
+    try:
+        decode(source, pipe, audio=False, **told)
+        pipe.close()
+    except (BrokenPipeError, VideoError) as exc:
+        if not (isinstance(exc.__cause__ or exc, BrokenPipeError) and _ends_soon(process)):
             raise
-    return 1 if process.wait() else 0
+
+
+def _ends_soon(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        process.wait(_CLOSING_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True

@@ -19,7 +19,7 @@ from inrcodec.video._types import (
     VideoFrame,
     VideoMetadata,
 )
-from inrcodec.video._writer import VideoWriter
+from inrcodec.video._writer import VideoWriter, takes_audio
 
 __all__ = [
     "AudioPacket",
@@ -31,4 +31,5 @@ __all__ = [
     "VideoReader",
     "VideoWriter",
     "read_audio",
+    "takes_audio",
 ]

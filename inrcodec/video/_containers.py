@@ -17,6 +17,7 @@ from av.video.frame import VideoFrame as AvFrame
 from av.video.stream import VideoStream
 
 from inrcodec.errors import VideoError
+from inrcodec.video._cut import checked_rate
 from inrcodec.video._types import CodedSize, RawVideoFormat
 
 
@@ -175,6 +176,7 @@ def _num_raw_frames(path: Path, raw: RawVideoFormat) -> int:
 def _raw_frame_bytes(raw: RawVideoFormat, *, source: str) -> int:
     if raw.width < 1 or raw.height < 1 or raw.fps <= 0:
         raise VideoError(f"{source}: no raw video of {raw.width}x{raw.height} at {raw.fps} fps")
+    checked_rate(raw.fps, source)
     try:
         video_format = VideoFormat(raw.pixel_format, raw.width, raw.height)
     except ValueError as exc:

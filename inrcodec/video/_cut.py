@@ -1,9 +1,11 @@
-"""What may be asked of a video, a range of its frames, a central crop, a size; and the crop itself.
+"""What may be asked of a video: a range of its frames, a crop, a size, a rate; and the crop itself.
 
 In: the wish and the video's own measure. Out: the wish, or an error that shows both.
 """
 
 from __future__ import annotations
+
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,7 @@ from inrcodec.errors import VideoError
 from inrcodec.video._pixels import bit_depth_of
 
 MAX_SIDE = 32768  # pixels
+MAX_TERM = (1 << 31) - 1  # of a rate or an aspect: FFmpeg holds no more, a file's header neither
 
 
 def checked_range(frames: tuple[int, int | None] | None, source: str) -> tuple[int, int | None]:
@@ -65,6 +68,26 @@ def checked_resize(size: tuple[int, int], source: str) -> tuple[int, int]:
             f"{source}: no resize to {size[0]}x{size[1]}; each side is 1 to {MAX_SIDE} pixels"
         )
     return size
+
+
+def checked_rate(fps: Fraction, source: str) -> Fraction:
+    """Return `fps`, frames per second, whose terms must be 1 to `MAX_TERM`.
+
+    Raises:
+        VideoError: one is not.
+    """
+    if not (1 <= fps.numerator <= MAX_TERM and fps.denominator <= MAX_TERM):
+        raise VideoError(
+            f"{source}: no {fps} frames a second; numerator and denominator are 1 to {MAX_TERM}"
+        )
+    return fps
+
+
+def limited_ratio(ratio: Fraction) -> Fraction:
+    """Return the fraction nearest to `ratio` > 0 whose terms are `MAX_TERM` at most."""
+    if ratio > 1:
+        return 1 / limited_ratio(1 / ratio)
+    return max(ratio.limit_denominator(MAX_TERM), Fraction(1, MAX_TERM))
 
 
 def center_crop(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:

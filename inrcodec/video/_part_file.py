@@ -23,7 +23,7 @@ class PartFile:
         self.target = Path(os.path.realpath(target)) if target.is_symlink() else target
         if not folder.is_dir():
             raise VideoError(f"{target}: no such folder: {target.parent}")
-        if self.target.exists() and not self.target.is_file():
+        if target.exists() and not target.is_file():
             raise VideoError(f"{target}: is there already and is no regular file")
         self.path = self.target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
 

@@ -19,9 +19,11 @@ from inrcodec.video._cut import (
     check_end,
     checked_crop,
     checked_range,
+    checked_rate,
     checked_resize,
     crop_corner,
     crop_planes,
+    limited_ratio,
 )
 from inrcodec.video._images import ImageSource, is_pattern
 from inrcodec.video._pixels import (
@@ -185,7 +187,7 @@ class VideoReader:
         if self._resize is not None:
             old_shape = Fraction(width, height)
             width, height = checked_resize(self._resize, name)
-            aspect *= old_shape / Fraction(width, height)
+            aspect = limited_ratio(aspect * old_shape / Fraction(width, height))
         return VideoMetadata(
             height=height,
             width=width,
@@ -269,9 +271,7 @@ def _open_source(
     if is_images:
         if raw is not None:
             raise VideoError(f"{source}: images say their own size; only --fps can be given")
-        if fps is not None and fps <= 0:
-            raise VideoError(f"{source}: no {fps} frames a second")
-        return ImageSource(source, fps=fps)
+        return ImageSource(source, fps=None if fps is None else checked_rate(fps, source))
     if raw is None and path.suffix.lower() == ".yuv" and path.exists():
         raise VideoError(
             f"{source}: raw video does not say what it is; "

@@ -138,6 +138,14 @@ class VideoWriter:
             if isinstance(exc, BrokenPipeError):
                 _forget_stdout(self._name)
             raise _write_error(self._name, exc) from exc
+        except BaseException:  # Ctrl-C
+            self.abort()
+            raise
+
+
+def takes_audio(target: str | Path | BinaryIO) -> bool:
+    """Whether `VideoWriter` would write audio there: into containers alone."""
+    return isinstance(target, (str, Path)) and Path(target).suffix.lower() in CONTAINERS
 
 
 def _open_sink(

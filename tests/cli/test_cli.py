@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from inrcodec.cli import main
 from inrcodec.video import VideoReader
@@ -253,6 +254,96 @@ def test_play_pipes_to_the_player_that_is_there(
     played = (tmp_path / "played").read_bytes()
     assert played.startswith(b"YUV4MPEG2 W64 H48")
     assert played.count(b"FRAME") == 3
+
+
+def _install_player(folder: Path, monkeypatch: pytest.MonkeyPatch, *, script: str) -> None:
+    """Put a shell script where `play` finds it as ffplay."""
+    player = folder / "ffplay"
+    player.write_text(f"#!/bin/sh\n{script}\n")
+    player.chmod(player.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{folder}:/bin:/usr/bin")
+
+
+def test_play_refuses_ranges_outside(
+    tiny_inr: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _install_player(tmp_path, monkeypatch, script=f"touch {tmp_path / 'opened'}")
+    status, _, err = run(capsys, "play", tiny_inr, "--frames", "100:200")
+    assert status == 2
+    assert err == "inrcodec: frames are 100:200, must be a range within 0:6\n"
+    assert not (tmp_path / "opened").exists()
+
+
+def test_a_player_that_is_quit_is_no_failure(
+    tiny_inr: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _install_player(tmp_path, monkeypatch, script="exec 0<&-; sleep 0.5; exit 0")
+    assert run(capsys, "play", tiny_inr) == (0, "", "")
+
+
+def test_a_player_that_stays_without_its_input_is_killed(
+    tiny_inr: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("inrcodec.cli._play._CLOSING_SECONDS", 0.2)
+    script = f"exec 0<&-; echo $$ > {tmp_path / 'process'}; exec sleep 60"
+    _install_player(tmp_path, monkeypatch, script=script)
+    status, _, err = run(capsys, "play", tiny_inr)
+    assert (status, err) == (1, "inrcodec: output: the reader closed the pipe\n")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "process").read_text()), 0)
+
+
+def test_play_does_not_read_the_audio(
+    segmented_inr: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = bytearray(segmented_inr.read_bytes())
+    data[-20] ^= 1
+    (tmp_path / "a.inr").write_bytes(data)
+    _install_player(tmp_path, monkeypatch, script=f"cat > {tmp_path / 'played'}")
+    assert run(capsys, "play", tmp_path / "a.inr") == (0, "", "")
+    assert (tmp_path / "played").read_bytes().count(b"FRAME") == 12
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory.\nTry more"), "CUDA out of memory. ({gpu})"),
+        (MemoryError(), "MemoryError ({cpu})"),
+        (RuntimeError("[enforce fail] can't allocate memory: 9 bytes"), "9 bytes ({cpu})"),
+        (RuntimeError("sizes differ\nin a long story"), "sizes differ (-v shows where)"),
+    ],
+)
+def test_errors_of_memory_and_of_pytorch_are_one_line(
+    error: Exception,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def encode(*told: object, **named: object) -> None:
+        raise error
+
+    monkeypatch.setattr("inrcodec.encode", encode)
+    status, _, err = run(capsys, "encode", "a.mp4", "a.inr")
+    assert status == 1
+    cpu = "try a smaller --resize or a smaller --size"
+    assert err.endswith(words.format(cpu=cpu, gpu=f"{cpu} or --device cpu") + "\n")
+    assert len(err.splitlines()) == 1
+    assert ("out of memory: " in err) == ("{" in words)
+    status, _, err = run(capsys, "encode", "a.mp4", "a.inr", "-v")
+    assert status == 1
+    assert err.startswith("Traceback")
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -130,6 +130,7 @@ def test_raw_file_without_a_format(tmp_path: Path) -> None:
     [
         (RawVideoFormat(0, 48, "yuv420p", Fraction(25)), "no raw video of 0x48"),
         (RawVideoFormat(64, 48, "yuv420p", Fraction(0)), "at 0 fps"),
+        (RawVideoFormat(64, 48, "yuv420p", Fraction(2997002997, 10**8)), "are 1 to 2147483647"),
         (RawVideoFormat(64, 48, "yuv999", Fraction(25)), "unknown pixel format 'yuv999'"),
         (RawVideoFormat(64, 48, "x2rgb10le", Fraction(25)), "x2rgb10le is not supported"),
     ],
@@ -139,6 +140,12 @@ def test_raw_formats_that_are_none(tmp_path: Path, raw: RawVideoFormat, cause: s
     path.write_bytes(bytes(4608))
     with pytest.raises(VideoError, match=f"a.yuv: .*{cause}"):
         VideoReader(path, raw=raw)
+
+
+@pytest.mark.parametrize("fps", [Fraction(0), Fraction(2997002997, 10**8), Fraction(1, 1 << 31)])
+def test_rates_of_images_that_are_none(pngs: Path, fps: Fraction) -> None:
+    with pytest.raises(VideoError, match=r"no \S+ frames a second; .* are 1 to 2147483647"):
+        VideoReader(pngs, fps=fps)
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -162,3 +162,30 @@ def test_crop_that_does_not_fit(clip: Path, crop: tuple[int, int]) -> None:
 def test_resize_that_is_none(clip: Path, resize: tuple[int, int]) -> None:
     with pytest.raises(VideoError, match=f"clip.mp4: no resize to {resize[0]}x{resize[1]}"):
         VideoReader(clip, resize=resize)
+
+
+@pytest.mark.parametrize(
+    ("size", "aspect", "resize"),
+    [
+        ((1919, 1079), "6399:6400", (641, 359)),
+        ((1079, 1919), "6400:6399", (359, 641)),
+        ((64, 2), "2147483647:1", (1, 1)),
+        ((2, 64), "1:2147483647", (1, 1)),
+    ],
+)
+def test_an_aspect_of_large_terms_is_the_nearest_that_a_file_holds(
+    tmp_path: Path, size: tuple[int, int], aspect: str, resize: tuple[int, int]
+) -> None:
+    width, height = size
+    path = tmp_path / "a.y4m"
+    header = f"YUV4MPEG2 W{width} H{height} F25:1 Ip A{aspect} C444\nFRAME\n"
+    path.write_bytes(header.encode() + bytes(3 * width * height))
+    own = VideoReader(path).metadata.sample_aspect_ratio
+    assert own == Fraction(*map(int, aspect.split(":")))
+    found = VideoReader(path, resize=resize).metadata.sample_aspect_ratio
+    assert max(found.numerator, found.denominator) < 1 << 31
+    exact = own * Fraction(width, height) / Fraction(*resize)
+    if max(exact, 1 / exact) < 1 << 31:
+        assert float(found) == pytest.approx(float(exact), rel=1e-9)
+    else:
+        assert found in (Fraction((1 << 31) - 1), Fraction(1, (1 << 31) - 1))

@@ -76,6 +76,23 @@ def test_tags_come_back_and_colours_obey_them(
     assert difference.abs().max() <= 4
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.y4m", "%05d.png"])
+def test_ctrl_c_while_it_is_finished_leaves_nothing(
+    tmp_path: Path,
+    describe: Describe,
+    picture: Picture,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    def interrupt(*paths: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / name, describe(), [picture(0)])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_bt2020_is_refused_where_pyav_would_convert_it_wrongly(
     tmp_path: Path, describe: Describe, picture: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
