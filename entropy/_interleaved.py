@@ -81,7 +81,7 @@ class InterleavedReader:
 
     Args:
         payload: of `interleaved_compress`.
-        models: one or more probability models. Half a megabyte is allocated for each.
+        models: one or more probability models. Half a megabyte is filled for each that is used.
         num_states: as it was encoded with.
 
     Raises:
@@ -117,7 +117,9 @@ class InterleavedReader:
         self._words = np.frombuffer(payload, "<u2", offset=num_bytes)
         self._used = 0  # words
         self._next = 0  # state
-        self._lookup = np.concatenate([_entries(model) for model in models])
+        self._models = models
+        self._lookup = np.zeros((len(models), 1 << TABLE_BITS), np.uint64)
+        self._is_filled = np.zeros(len(models), np.bool_)
         self._lowest = np.array([model.lowest for model in models])
         self._scratch = np.empty(num_states, np.uint64)
 
@@ -127,6 +129,10 @@ class InterleavedReader:
         Raises:
             ValueError: the payload ends before.
         """
+        used = np.bincount(table_indexes, minlength=len(self._models)) > 0
+        for table in np.flatnonzero(used & ~self._is_filled):
+            self._lookup[table] = _entries(self._models[table])
+        self._is_filled |= used
         symbols = np.empty(table_indexes.size, np.int32)
         for begin in range(0, symbols.size, _BLOCK):
             of = slice(begin, begin + _BLOCK)

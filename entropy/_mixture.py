@@ -11,6 +11,7 @@ and a Gaussian (NVRC, arXiv 2409.07414, codes them as Gaussians; HNeRV with a Hu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 
 TABLE_BITS = 16
@@ -70,6 +71,10 @@ class MixtureModel:
 
     def frequencies(self) -> list[int]:
         """One frequency a symbol, `lowest` first: each at least 1, adding up to `2**TABLE_BITS`."""
+        return list(self._table)
+
+    @cached_property
+    def _table(self) -> list[int]:
         reach = max(self.center - self.lowest, self.highest - self.center)
         laplace = self._spread(_geometric(self.laplace_code, reach))
         gaussian = self._spread(_gaussian(self.gaussian_code, reach))

@@ -15,7 +15,7 @@ import struct
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.machinery import EXTENSION_SUFFIXES
-from itertools import compress
+from itertools import accumulate
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,7 +27,7 @@ from inrcodec.entropy._mixture import MixtureModel
 
 _WORD_BYTES = 4
 _STATE_BYTES = 8
-_Tables = tuple[list[list[int]], list[int], list[int]]
+_BLOCK = 1 << 18  # symbols that are Python's integers at a time
 
 
 def rans_compress(
@@ -50,7 +50,7 @@ def rans_compress(
     check_symbols(symbols, table_indexes, models)
     if symbols.size == 0:
         return b""
-    return _encode(symbols.tolist(), table_indexes.tolist(), _tables(models))
+    return _encode(symbols, table_indexes, _Tables(models))
 
 
 def rans_decompress(
@@ -111,8 +111,7 @@ class RansReader:
 
     def __init__(self, payload: bytes, models: list[MixtureModel], *, num_symbols: int) -> None:
         self._payload, self._num_symbols = payload, num_symbols
-        self._symbols: list[int] = []
-        self._indexes: list[int] = []
+        self._num_read = 0
         if num_symbols == 0:
             if payload:
                 raise ValueError(f"payload has {len(payload)} bytes, must be empty for no symbols")
@@ -123,7 +122,10 @@ class RansReader:
                 f"payload has {len(payload)} bytes, must be a multiple of {_WORD_BYTES} "
                 f"from {_STATE_BYTES} to {most}"
             )
-        self._tables = _tables(models)
+        # What was read, of which nothing takes memory before.
+        self._symbols = np.empty(num_symbols, np.int16)
+        self._indexes = np.empty(num_symbols, np.int32)
+        self._tables = _Tables(models)
         self._decoder = _ans().RansDecoder()
         # The coder reads past a payload that is too short: no symbol takes more than one word, so
         # with this padding it cannot leave the buffer.
@@ -131,18 +133,17 @@ class RansReader:
 
     def read(self, table_indexes: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
         """Decode one symbol for each of `table_indexes`, `(n,)` positions in `models`."""
-        if len(self._symbols) + table_indexes.size > self._num_symbols:
+        begin, end = self._num_read, self._num_read + table_indexes.size
+        if end > self._num_symbols:
             raise ValueError(f"more than {self._num_symbols} symbols are read")
-        if table_indexes.size == 0:
-            return np.zeros(0, np.int32)
-        # Every call hands all its tables over, number by number: only those that it needs.
-        present = np.bincount(table_indexes, minlength=len(self._tables[0])) > 0
-        tables = tuple(list(compress(part, present)) for part in self._tables)
-        indexes = (np.cumsum(present) - 1)[table_indexes]
-        symbols = self._decoder.decode_stream(indexes.tolist(), *tables)
-        self._symbols += symbols
-        self._indexes += table_indexes.tolist()
-        return np.asarray(symbols, np.int32)
+        symbols = np.empty(table_indexes.size, np.int32)
+        for start in range(0, symbols.size, _BLOCK):
+            of = slice(start, start + _BLOCK)
+            symbols[of] = self._decoder.decode_stream(*self._tables.of(table_indexes[of]))
+        if symbols.size:
+            self._symbols[begin:end], self._indexes[begin:end] = symbols, table_indexes
+        self._num_read = end
+        return symbols
 
     def end(self) -> None:
         """Check that the payload is the code of what was read.
@@ -152,47 +153,75 @@ class RansReader:
         Raises:
             ValueError: it is not, or fewer symbols were read than announced.
         """
-        if len(self._symbols) != self._num_symbols:
-            raise ValueError(f"{len(self._symbols)} of {self._num_symbols} symbols are read")
+        if self._num_read != self._num_symbols:
+            raise ValueError(f"{self._num_read} of {self._num_symbols} symbols are read")
         if not self._num_symbols:
             return
+        del self._decoder  # its memory is as much as encoding takes
         if _encode(self._symbols, self._indexes, self._tables) != self._payload:
             raise ValueError(
                 f"payload is not the code of {self._num_symbols} symbols under these tables"
             )
 
 
-def _encode(symbols: list[int], indexes: list[int], tables: _Tables) -> bytes:
+class _Tables:
+    """Tables as CompressAI wants them, number by number: in every call, only those that it needs.
+
+    CompressAI takes the last symbol of a table for an escape; ours has the frequency 0 and is
+    therefore never decoded.
+    """
+
+    def __init__(self, models: Sequence[MixtureModel]) -> None:
+        self._models = models
+        self._cdfs: dict[int, list[int]] = {}  # of the tables that were needed
+
+    def of(
+        self, indexes: NDArray[np.integer[Any]]
+    ) -> tuple[list[int], list[list[int]], list[int], list[int]]:
+        """Return the indexes among the tables that they need, and of those cumulative frequencies,
+        their numbers, and lowest symbols.
+        """
+        present = np.bincount(indexes, minlength=len(self._models)) > 0
+        tables = np.flatnonzero(present).tolist()
+        cdfs = [self.cdf(table) for table in tables]
+        offsets = [self._models[table].lowest for table in tables]
+        return (np.cumsum(present) - 1)[indexes].tolist(), cdfs, list(map(len, cdfs)), offsets
+
+    def cdf(self, table: int) -> list[int]:
+        """Return the cumulative frequencies of a table, the escape's last."""
+        if table not in self._cdfs:
+            cdf = [0, *accumulate(self._models[table].frequencies())]
+            self._cdfs[table] = [*cdf, cdf[-1]]
+        return self._cdfs[table]
+
+    def lowest(self, table: int) -> int:
+        """Return the lowest symbol of a table."""
+        return self._models[table].lowest
+
+
+def _encode(
+    symbols: NDArray[np.integer[Any]], indexes: NDArray[np.integer[Any]], tables: _Tables
+) -> bytes:
     """Encode with CompressAI; very few symbols in Python.
 
     Its encoder's buffer has one word a symbol. One or two symbols can take three words, which it
     would write before the start of the buffer.
     """
     if len(symbols) > 2:
-        payload: bytes = _ans().RansEncoder().encode_with_indexes(symbols, indexes, *tables)
+        encoder = _ans().BufferedRansEncoder()
+        for start in range(0, len(symbols), _BLOCK):
+            of = slice(start, start + _BLOCK)
+            encoder.encode_with_indexes(symbols[of].tolist(), *tables.of(indexes[of]))
+        payload: bytes = encoder.flush()
         return payload
-    cdfs, _, offsets = tables
     state, words = 1 << 31, b""
-    for symbol, index in zip(reversed(symbols), reversed(indexes), strict=True):
-        start, end = cdfs[index][symbol - offsets[index] :][:2]
+    for symbol, table in zip(symbols[::-1].tolist(), indexes[::-1].tolist(), strict=True):
+        start, end = tables.cdf(table)[symbol - tables.lowest(table) :][:2]
         if state >= (end - start) << 47:
             words = struct.pack("<I", state & 0xFFFFFFFF) + words
             state >>= 32
         state = (state // (end - start) << 16) + state % (end - start) + start
     return struct.pack("<Q", state) + words
-
-
-def _tables(models: list[MixtureModel]) -> _Tables:
-    """Cumulative frequencies, their lengths and the offsets, as CompressAI wants them.
-
-    CompressAI takes the last symbol of a table for an escape; ours has the frequency 0 and is
-    therefore never decoded.
-    """
-    cdfs = []
-    for model in models:
-        cdf = np.concatenate([[0], np.cumsum(model.frequencies())])
-        cdfs.append([*cdf.tolist(), int(cdf[-1])])
-    return cdfs, [len(cdf) for cdf in cdfs], [model.lowest for model in models]
 
 
 @lru_cache(maxsize=1)

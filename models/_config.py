@@ -36,6 +36,9 @@ __all__ = [
 
 MAX_DECODER_PARAMS = 2**28
 _MAX_ACTIVATION = 2**29  # values of one feature map of one frame
+# Padded pixels: many times those of what the decoder draws, which strides that suit few cells may
+# take for long and narrow frames; or as many as hurt nobody.
+_MAX_PADDING, _FEW_PIXELS = 16, 2**20
 _MAX_SIDE = 16384
 _MAX_FRAMES = 2**24
 _MAX_CHANNELS = 2048
@@ -98,6 +101,7 @@ class NetworkConfig:
     is_recordable: ClassVar[bool] = True
     frames_share_work: ClassVar[bool] = False  # so that a batch costs less than its frames alone
     follows_motion: ClassVar[bool] = False  # if its field `motion` is set
+    margin = 0  # pixels drawn beyond the frame on each side; a field, where there may be some
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -105,6 +109,10 @@ class NetworkConfig:
             object.__setattr__(self, field.name, value)
         self._check_geometry()
         self.check()
+        margins = 2 * self.margin
+        num_pixels = (self.height + margins) * (self.width + margins)
+        most = max(_MAX_PADDING * num_pixels, _FEW_PIXELS)
+        check_range("padded pixels", math.prod(self.padded_size), 1, most)
         check_range("values of a feature map", self.largest_map, 1, _MAX_ACTIVATION)
 
     @property

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from operator import mul
 from typing import Any
 
 import msgpack
+import numpy as np
 
+from inrcodec.bitstream._msgpack import MAX_PTS, LongList, check_integer, unpack_map
 from inrcodec.bitstream._timestamps import TimeStamps
 from inrcodec.errors import BitstreamError
 
@@ -23,11 +26,15 @@ MAX_SEGMENTS = 1 << 16
 MAX_AUDIO_STREAMS = 64
 MAX_HEADER_BYTES = 1 << 24
 _MAX_INT = 1 << 31
-_MAX_PTS = 1 << 62
 _MAX_TEXT = 64
-_MAX_ITEMS = 1 << 22
-_MAX_CONTAINERS = 1 << 20
 _DEFAULT_COLOR = (2, 2, 2, 0)
+_ABSENT = object()
+_LONG_LISTS = {
+    "pts": LongList(
+        2 * MAX_FRAMES + 1, f"'pts' must list up to {2 * MAX_FRAMES + 1} integers", "'pts'"
+    ),
+    "segments": LongList(MAX_SEGMENTS, f"'segments' must list 1 to {MAX_SEGMENTS} segments"),
+}
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,7 @@ class Header:
         Raises:
             BitstreamError: what is wrong, with the field's name.
         """
-        fields = _Fields(_unpack(data))
+        fields = _Fields(unpack_map(data, "header", _LONG_LISTS))
         width, height = fields.integers("size", count=2, low=1, high=MAX_SIDE)
         if width * height > MAX_PIXELS:
             raise BitstreamError(f"header: {width}x{height} is over {MAX_PIXELS} pixels")
@@ -118,66 +125,6 @@ class Header:
         return header
 
 
-def unpack_msgpack(data: bytes, what: str) -> object:
-    """Unpack hostile msgpack `data`: bounded sizes, text keys, no extension types.
-
-    Raises:
-        BitstreamError: it is not one well-formed value within the bounds.
-    """
-    # An item takes a byte or more; the unpacker makes room for as many as a length claims.
-    most = min(_MAX_ITEMS, len(data))
-    num_containers = 0
-
-    def count() -> None:
-        nonlocal num_containers
-        num_containers += 1  # an empty one takes a byte, and 56 or 64 in memory
-        if num_containers > _MAX_CONTAINERS:
-            raise ValueError(f"more than {_MAX_CONTAINERS} arrays and maps")
-
-    def listed(items: list[object]) -> list[object]:
-        count()
-        return items
-
-    def mapped(items: list[tuple[object, object]]) -> dict[str, object]:
-        count()
-        return _pairs(items)
-
-    try:
-        value: object = msgpack.unpackb(
-            data,
-            raw=False,
-            strict_map_key=True,
-            max_array_len=most,
-            max_map_len=most,
-            max_ext_len=0,
-            object_pairs_hook=mapped,
-            list_hook=listed,
-            ext_hook=_no_extension,
-        )
-    except (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException) as exc:
-        reason = str(exc) or type(exc).__name__
-        raise BitstreamError(f"{what} is not well-formed msgpack: {reason[:80]}") from exc
-    return value
-
-
-def _unpack(data: bytes) -> dict[str, object]:
-    value = unpack_msgpack(data, "header")
-    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise BitstreamError("header: must be a map with text keys")
-    return value
-
-
-def _pairs(items: list[tuple[object, object]]) -> dict[str, object]:
-    fields = dict(items)
-    if len(fields) < len(items) or not all(isinstance(key, str) for key in fields):
-        raise ValueError("keys of a map must be texts, each but once")
-    return fields  # type: ignore[return-value]
-
-
-def _no_extension(code: int, data: bytes) -> object:
-    raise ValueError(f"extension type {code}")
-
-
 def _pair(value: Fraction) -> list[int]:
     return [value.numerator, value.denominator]
 
@@ -188,36 +135,31 @@ class _Fields:
     def __init__(self, fields: dict[str, object]) -> None:
         self.fields = fields
 
-    def take(self, name: str, default: object = None) -> object:
-        value = self.fields.pop(name, None)
-        if value is None:
-            if default is None:
+    def take(self, name: str, default: object = _ABSENT) -> object:
+        value = self.fields.pop(name, _ABSENT)
+        if value is _ABSENT:
+            if default is _ABSENT:
                 raise BitstreamError(f"header: field {name!r} is missing")
             return default
-        if value == default:
+        # Compared only with what has a default, and so is no long list.
+        if default is not _ABSENT and value == default:
             raise BitstreamError(f"header: {name!r} is its default, must be left out")
         return value
 
     def integers(
-        self,
-        name: str,
-        *,
-        count: int | None = None,
-        low: int,
-        high: int,
-        default: list[int] | None = None,
+        self, name: str, *, count: int, low: int, high: int, default: object = _ABSENT
     ) -> list[int]:
         value = self.take(name, default)
         if not isinstance(value, list):
             raise BitstreamError(f"header: {name!r} must be a list")
-        if count is not None and len(value) != count:
+        if len(value) != count:
             raise BitstreamError(f"header: {name!r} has {len(value)} values, must have {count}")
         return [check_integer(item, f"header: {name!r}", low, high) for item in value]
 
     def integer(self, name: str, *, high: int) -> int:
         return check_integer(self.take(name, 0), f"header: {name!r}", 0, high)
 
-    def fraction(self, name: str, default: list[int] | None = None) -> Fraction:
+    def fraction(self, name: str, default: object = _ABSENT) -> Fraction:
         top, bottom = self.integers(name, count=2, low=1, high=_MAX_INT, default=default)
         return Fraction(top, bottom)
 
@@ -229,8 +171,8 @@ class _Fields:
 
     def segments(self) -> tuple[SegmentInfo, ...]:
         value = self.take("segments")
-        if not isinstance(value, list) or not 1 <= len(value) <= MAX_SEGMENTS:
-            raise BitstreamError(f"header: 'segments' must list 1 to {MAX_SEGMENTS} segments")
+        if not isinstance(value, list) or not value:
+            raise BitstreamError(f"header: {_LONG_LISTS['segments'].rule}")
         segments = []
         for item in value:
             if not (isinstance(item, list) and len(item) == 2 and isinstance(item[1], dict)):
@@ -240,30 +182,20 @@ class _Fields:
         return tuple(segments)
 
     def timestamps(self, num_frames: int) -> TimeStamps:
-        values = self.integers("pts", low=-_MAX_PTS, high=_MAX_PTS)
-        runs = tuple(zip(values[1::2], values[2::2], strict=False))
-        if len(values) % 2 == 0 or not runs or min(min(run) for run in runs) < 1:
+        values = self.take("pts")
+        if not isinstance(values, np.ndarray):
+            raise BitstreamError(f"header: {_LONG_LISTS['pts'].rule}")
+        if values.size % 2 == 0 or values.size < 3 or values[1:].min() < 1:
             raise BitstreamError("header: 'pts' must be a start and pairs of positive integers")
-        timestamps = TimeStamps(values[0], runs)
-        if timestamps.num_frames != num_frames:
+        first, counts, durations = int(values[0]), values[1::2].tolist(), values[2::2].tolist()
+        if sum(counts) != num_frames:
             raise BitstreamError(
-                f"header: 'pts' are of {timestamps.num_frames} frames, segments of {num_frames}"
+                f"header: 'pts' are of {sum(counts)} frames, segments of {num_frames}"
             )
-        if timestamps.end > _MAX_PTS:
+        if first + sum(map(mul, counts, durations)) > MAX_PTS:
             raise BitstreamError("header: 'pts' run over 2**62")
-        return timestamps
+        return TimeStamps(first, tuple(zip(counts, durations, strict=True)))
 
     def end(self) -> None:
         if self.fields:
             raise BitstreamError(f"header: unknown field {next(iter(self.fields))[:_MAX_TEXT]!r}")
-
-
-def check_integer(value: object, what: str, low: int, high: int) -> int:
-    """Return `value` if it is an integer from `low` to `high`.
-
-    Raises:
-        BitstreamError: it is not.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise BitstreamError(f"{what} is {str(value)[:40]}, must be an integer {low} to {high}")
-    return value

@@ -96,13 +96,14 @@ def open_payload(
     log_states = 0
     if version > 2 and num_symbols and payload:
         log_states, payload = payload[0], payload[1:]
-    if log_states == 0:
+    may_be_one = version < 3 or num_symbols < _MANY_SYMBOLS or len(models) > _MAX_MODELS
+    if log_states == 0 and may_be_one:
         return RansReader(payload, models, num_symbols=num_symbols)
     least = max(1, (num_symbols - 1).bit_length() - _MAX_LOG_STEPS)
     if not least <= log_states <= _MAX_LOG_STATES:
         raise ValueError(
-            f"payload has 2**{log_states} states, must be 1 or 2**{least} to 2**{_MAX_LOG_STATES} "
-            f"for {num_symbols} symbols"
+            f"payload has 2**{log_states} states, must be {'1 or ' * may_be_one}"
+            f"2**{least} to 2**{_MAX_LOG_STATES} for {num_symbols} symbols"
         )
     most = InterleavedReader.most_bytes(num_symbols, num_states=1 << log_states)
     if len(payload) > most:

@@ -241,7 +241,8 @@ def _decode(
                     symbols, predictions=side.predictions, levels=levels, grid=grid
                 )
             else:
-                flat = symbols.read(np.repeat(side.table_of[first:last], its_sizes))
+                tables = np.array(side.table_of[first:last], np.int32)
+                flat = symbols.read(np.repeat(tables, its_sizes))
                 tensors += np.split(flat, np.cumsum(its_sizes)[:-1])
             symbols.end()
         except ValueError as exc:

@@ -25,6 +25,8 @@ _IN_CONTEXT = 0  # stands where else the number of tables does
 # Of tables in context, frame by frame: what is more takes longer than a second to decode.
 _MAX_FRAMES = 4096
 _MAX_VISITS = 1 << 23
+MAX_TABLE_SYMBOLS = 1 << 18
+"""Most symbols that all tables of a segment may have together."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,11 @@ class Side:
             raise BitstreamError(f"segment: table {max(used)}, must be under {len(self.models)}")
         if len(used) < len(self.models):
             raise BitstreamError("segment: a table is used by no tensor")
+        num_symbols = sum(model.alphabet_size for model in self.models)
+        if num_symbols > MAX_TABLE_SYMBOLS:
+            raise BitstreamError(
+                f"segment: tables of {num_symbols} symbols, must be <= {MAX_TABLE_SYMBOLS}"
+            )
         if self.levels is not None and not self.levels.are_quick(self.models, num_frames):
             raise BitstreamError(f"segment: {num_frames} frames in context are too many")
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from inrcodec.bitstream._side import MAX_TABLE_SYMBOLS
 from inrcodec.entropy import MixtureModel, fit_mixture
 
 _MODEL_BYTES = 6  # of a table in the file, nearly
@@ -18,7 +19,8 @@ _ENOUGH_SYMBOLS = 200
 
 
 def choose_tables(sets: Sequence[NDArray[np.int32]]) -> tuple[list[MixtureModel], list[int]]:
-    """Fit the tables; neighbours in spread share one while that makes the file smaller.
+    """Fit the tables; neighbours in spread share one while that makes the file smaller, or while
+    the format has no room for so many symbols.
 
     Args:
         sets: of one or more symbols each.
@@ -26,7 +28,7 @@ def choose_tables(sets: Sequence[NDArray[np.int32]]) -> tuple[list[MixtureModel]
     order = sorted(range(len(sets)), key=lambda i: float(np.abs(sets[i]).mean()))
     clusters = [_Cluster(run, [sets[i] for i in run]) for run in _runs(order, sets)]
     savings = [a.saving(b) for a, b in pairwise(clusters)]
-    while savings and max(savings) > 0:
+    while savings and (max(savings) > 0 or _num_symbols(clusters) > MAX_TABLE_SYMBOLS):
         at = savings.index(max(savings))
         clusters[at : at + 2] = [clusters[at].merged(clusters[at + 1])]
         del savings[at]
@@ -48,6 +50,10 @@ def _runs(order: list[int], sets: Sequence[NDArray[np.int32]]) -> list[list[int]
             runs.append([])
         runs[-1].append(i)
     return runs
+
+
+def _num_symbols(clusters: Sequence[_Cluster]) -> int:
+    return sum(cluster.model.alphabet_size for cluster in clusters)
 
 
 class _Cluster:

@@ -202,6 +202,8 @@ def read_segment(
         num_levels = reader.uvarint()
         _rule(num_levels >= 1 and first + num_levels <= 48, "levels are under 48")
         of_levels = [reader.uvarint() for _ in range(num_levels)]
+    num_table_symbols = sum(len(table.frequencies) for table in tables)
+    _rule(num_table_symbols <= 1 << 18, "at most 2^18 symbols in all tables")
     used = {*table_of, *of_levels} | ({of_gains} if in_context else set())
     _rule(used == set(range(num_tables)), "every table is used, and there is no other")
     lengths = [reader.uvarint() for _ in groups]
@@ -305,6 +307,7 @@ class _Rans:
         if version > 2:
             _rule(payload != b"", "the first byte is s")
             s, payload = payload[0], payload[1:]
+            _rule(s or num_symbols < 1 << 20 or num_tables > 64, "many symbols, many states")
         num_states, state_bytes = 1 << s, 8
         if s:
             _rule(
@@ -373,12 +376,21 @@ def read_audio(payload: bytes) -> tuple[dict[str, Any], list[bytes]]:
     _rule(isinstance(fields, dict) and sorted(fields) == sorted(AUDIO_KEYS), "exactly these keys")
     for key in ("codec", "layout", "language"):
         _rule(isinstance(fields[key], str), f"{key} is a text")
-    _integers([fields[key] for key in ("sample_rate", "channels", "bit_rate")], 3, 0, 1 << 31)
+    _integers([fields["sample_rate"]], 1, 1, 1 << 31)
+    _integers([fields["channels"]], 1, 1, 64)
+    _integers([fields["bit_rate"]], 1, 0, 1 << 31)
     _integers(fields["time_base"], 2, 1, 1 << 31)
     _rule(isinstance(fields["extradata"], bytes), "extradata is binary")
     flat = fields["packets"]
     _rule(isinstance(flat, list) and len(flat) % 5 == 0, "five integers a packet")
+    _rule(len(flat) <= 5 << 20, "at most 2^20 packets")
     _integers(flat, len(flat), -(1 << 62), 1 << 62)
+    pts = list(accumulate(flat[::5]))
+    _integers(pts, len(pts), -(1 << 62), 1 << 62)
+    dts = [time - lead for time, lead in zip(pts, flat[1::5], strict=True)]
+    _integers(dts, len(dts), -(1 << 62), 1 << 62)
+    _integers(flat[2::5], len(pts), 0, 1 << 31)
+    _integers(flat[4::5], len(pts), 1, 1 << 31)
     _rule(all(key in (0, 1) for key in flat[3::5]), "key flag is 1 or 0")
     packets = [reader.take(size) for size in flat[4::5]]
     reader.end()

@@ -90,6 +90,9 @@ def test_older_versions_have_one_state() -> None:
         (b"\2" + b"\1" * 19, 100, 1, "20 and a multiple of 2 for 4 states"),
         (b"\2" + b"\1" * 20, 100, 65, "65 tables, must be up to 64 for so many states"),
         (b"\1" + b"\1" * 18, 3, 1, "payload has 18 bytes, must be up to 16"),
+        (b"\0" * 9, 1 << 20, 64, r"2\*\*0 states, must be 2\*\*7 to 2\*\*15 for 1048576 symbols"),
+        (b"\0" * 9, 1 << 20, 65, "payload is not the code of 1048576 symbols"),
+        (b"\0" * 9, (1 << 20) - 1, 64, "payload is not the code of 1048575 symbols"),
         (b"\0" * 9, (1 << 20) + 16 * 9 + 1, 1, "symbols cannot come from 9 bytes"),
     ],
 )

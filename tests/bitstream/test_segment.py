@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from inrcodec.bitstream import pack_segment, segment_sizes, unpack_segment
 from inrcodec.bitstream._segment import pack_in_context, pack_plain
-from inrcodec.entropy import MixtureModel, rans_compress
+from inrcodec.entropy import MixtureModel, _mixture, rans_compress
 from inrcodec.errors import BitstreamError
 from inrcodec.quantization import QuantizedTensors
 
@@ -246,6 +246,45 @@ def test_differences_that_add_up_too_far_are_refused() -> None:
     side += b"\x80\x00\x80\x01" + bytes(map(len, payloads))
     with pytest.raises(BitstreamError, match=r"differences add up to 4000, must be \+-2048"):
         unpack_segment(side + b"".join(payloads), [3, 4], [1, 1], grid=(2, 1, 2))
+
+
+WIDE = bytes([255, 255, 128, 0]) + b"\x80\x10" + b"\xff\x0f"  # -2048 to 2047 about 0
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(64, "payload has 0 bytes"), (65, "tables of 266240 symbols, must be <=")]
+)
+def test_tables_of_many_symbols(count: int, words: str) -> None:
+    side = struct.pack("<f", 0.5) + bytes([count]) + WIDE * count
+    side += b"".join(b"\x80" + (bytes([2 * i]) if i < 64 else b"\x80\x01") for i in range(count))
+    with pytest.raises(BitstreamError, match=f"^segment: {words}"):
+        unpack_segment(side + b"\0", [3] * count, [count])
+
+
+def test_tables_are_merged_where_the_format_has_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    tensors = [rng.integers(-most, most + 1, 500).astype(np.int32) for most in (2, 60, 2000)]
+    quantized = QuantizedTensors(1.0, [0] * 3, tensors)
+    assert pack_segment(quantized, [3])[4] == 3  # tables
+    for module in ("_side", "_tables"):
+        monkeypatch.setattr(f"inrcodec.bitstream.{module}.MAX_TABLE_SYMBOLS", 4050)
+    data = pack_segment(quantized, [3])
+    assert data[4] == 2
+    decoded = unpack_segment(data, [500] * 3, [3])
+    assert [s.tolist() for s in decoded.symbols] == [s.tolist() for s in tensors]
+
+
+def test_every_table_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    original = _mixture._gaussian
+
+    def counted(code: int, reach: int) -> list[int]:
+        made.append(code)
+        return original(code, reach)
+
+    monkeypatch.setattr(_mixture, "_gaussian", counted)
+    read(segment())
+    assert made == [40, 16]
 
 
 def test_sizes_add_up() -> None:

@@ -118,6 +118,15 @@ def test_round_trip(case: tuple[list[MixtureModel], list[int], list[int]]) -> No
     assert decoded.tolist() == symbols
 
 
+def test_symbols_that_are_coded_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    symbols = np.array([0, 1, -2, 2, 5, 6, 0, 0, 1, 3, -1], np.int32)
+    tables = np.array([0, 0, 0, 0, 1, 1, 1, 0, 0, 1, 0])
+    whole = rans_compress(symbols, tables, [PEAKED, SKEWED])
+    monkeypatch.setattr("inrcodec.entropy._rans._BLOCK", 4)
+    assert rans_compress(symbols, tables, [PEAKED, SKEWED]) == whole
+    assert rans_decompress(whole, tables, [PEAKED, SKEWED]).tolist() == symbols.tolist()
+
+
 @settings(deadline=None, max_examples=60)
 @given(coded())
 def test_size_is_the_information(case: tuple[list[MixtureModel], list[int], list[int]]) -> None:

@@ -120,6 +120,22 @@ def test_feature_maps_are_bounded() -> None:
         models.config_from_dict("hnerv", fields, height=16000, width=16000, num_frames=1)
 
 
+@pytest.mark.parametrize(("height", "width"), [(16384, 1), (1, 16384), (16384, 200)])
+def test_padding_is_bounded(height: int, width: int) -> None:
+    frame = {"height": height, "width": width, "num_frames": 1}
+    fields = {"strides": [4] * 7, "channels": [1] * 8}
+    with pytest.raises(ModelError, match="padded pixels is 268435456"):
+        models.config_from_dict("nerv", fields, **frame)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 20), (16, 4000), (600, 9), (270, 480)])
+@pytest.mark.parametrize("name", ["nerv", "hinerv", "hnervpp", "hnervpp-boost"])
+def test_sized_networks_are_within_the_padding(name: str, height: int, width: int) -> None:
+    frame = {"height": height, "width": width, "num_frames": 10}
+    config = models.for_budget(name, 60_000, **frame)
+    assert models.config_from_dict(name, config.to_dict(), **frame) == config
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     st.sampled_from(models.names()),
