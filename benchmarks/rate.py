@@ -88,7 +88,11 @@ ABLATION: dict[str, dict[str, Any]] = {
     "6 bits a weight": {"bits_per_parameter": 6.0},
 }
 
-SETS = {"schemes": SCHEMES, "ablation": {OURS: {}, **ABLATION}}
+_OTHERS_TOO = ("8 bits",)  # schemes that are measured as the ablation is, too
+SETS = {
+    "schemes": SCHEMES,
+    "ablation": {OURS: {}, **ABLATION, **{name: SCHEMES[name] for name in _OTHERS_TOO}},
+}
 
 
 def make_point(scheme: str, bpp: float, seed: int, *, chosen: str = "schemes") -> Point:

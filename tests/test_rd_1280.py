@@ -31,7 +31,7 @@ def test_the_page_says_what_the_committed_records_say(
 ) -> None:
     assert bench.current_records(committed) == committed
     page = ROOT / "docs" / "flagship.md"
-    copy = shutil.copy(page, tmp_path)
+    copy = Path(shutil.copy(page, tmp_path))
     bench.write_report(committed, copy)
     assert copy.read_text() == page.read_text()
     assert (tmp_path / "images" / bench.PLOT).stat().st_size > 10_000
