@@ -110,8 +110,8 @@ def _fit_stored_size(
         raise _refusal(best, num_params, "largest possible")
     for base_width in range(max(1, low - _MORE_STARTS), low + _MORE_STARTS + 1):
         if error(best) > TOLERANCE and _fits(sized, base_width, _ANY):
-            middle = sized(base_width)
-            start = min(_neighbours(middle, most=_FAR), key=error, default=middle)
+            start = sized(base_width)
+            start = min([*_neighbours(start, most=_FAR)] or [start], key=error)
             best = min(best, _refine(start, num_params), key=error)
     if error(best) > TOLERANCE:
         raise _refusal(best, num_params, "nearest")
