@@ -43,7 +43,6 @@ from inrcodec.fitting import (
 from inrcodec.metrics import mean_ms_ssim, psnr_db
 from inrcodec.models import (
     Network,
-    NetworkConfig,
     check_settings,
     count_parameters,
     entry,
@@ -376,9 +375,9 @@ def _check_used(settings: Mapping[str, object], config: FitConfig, model: str) -
     Raises:
         ValueError: one has none.
     """
-    network = entry(model).network
-    no_embeddings = network.config_class.embedding_shape is NetworkConfig.embedding_shape
-    no_auxiliary = network.auxiliary is Network.auxiliary
+    named = entry(model)
+    no_embeddings = not named.has_embeddings
+    no_auxiliary = named.network.auxiliary is Network.auxiliary
     learned_steps = config.quantizer == "entropy"
     unused = {
         "rounding": learned_steps

@@ -41,6 +41,11 @@ class Entry:
         return self.network.config_class
 
     @property
+    def has_embeddings(self) -> bool:
+        """Whether the network stores embeddings of the frames, which drive it."""
+        return self.config_class.embedding_shape is not NetworkConfig.embedding_shape
+
+    @property
     def paper(self) -> str:
         """Title of the paper."""
         return self.network.paper

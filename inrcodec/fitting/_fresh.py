@@ -36,10 +36,10 @@ def check_fresh(model: str, settings: Mapping[str, object]) -> None:
     Raises:
         ValueError: it has none that drives it, or the settings choose it already.
     """
-    config_class = entry(model).config_class
-    has_base = any(field.name == "pe_base" for field in dataclasses.fields(config_class))
+    named = entry(model)
+    has_base = any(field.name == "pe_base" for field in dataclasses.fields(named.config_class))
     # A network with embeddings is driven by them, whatever it encodes besides.
-    if not has_base or config_class.embedding_shape is not NetworkConfig.embedding_shape:
+    if not has_base or named.has_embeddings:
         raise ValueError(
             f"model is {model!r}: FreSh chooses a positional encoding's frequencies; "
             f"{model} has none"
