@@ -19,6 +19,7 @@ import torch
 
 from inrcodec._decoder import VideoDecoder
 from inrcodec._motion import find_motion
+from inrcodec._output import replaced_file
 from inrcodec._presets import BITS_PER_PARAMETER, MAX_BITS_PER_PARAMETER, SEGMENT_FRAMES
 from inrcodec._presets import preset as preset_named
 from inrcodec._progress import ProgressBars
@@ -28,7 +29,7 @@ from inrcodec._segment_encode import split_segments
 from inrcodec._session import Session
 from inrcodec._sizing import EncodeJob
 from inrcodec._source import Source, SourceOptions, read_source
-from inrcodec.bitstream import check_output, pack_audio, section_bytes, write_atomically
+from inrcodec.bitstream import pack_audio, section_bytes, write_atomically
 from inrcodec.errors import RateError, VideoError
 from inrcodec.fitting import (
     ClipMotion,
@@ -179,7 +180,7 @@ class Encoding:
         Raises:
             VideoError: so it is.
         """
-        check_output(path)
+        replaced_file(path)
         if path.exists() and Path(self.source).exists() and path.samefile(self.source):
             raise VideoError(f"{path}: is the source, and would be overwritten")
 

@@ -1,13 +1,7 @@
 """The `.inr` file: sections, header, segments, audio. `docs/bitstream.md` is the specification."""
 
 from inrcodec.bitstream._audio import pack_audio, unpack_audio
-from inrcodec.bitstream._file import (
-    InrFile,
-    check_output,
-    file_bytes,
-    section_bytes,
-    write_atomically,
-)
+from inrcodec.bitstream._file import InrFile, file_bytes, section_bytes, write_atomically
 from inrcodec.bitstream._header import MAX_FRAMES, MAX_PIXELS, MAX_SIDE, Header, SegmentInfo
 from inrcodec.bitstream._payload import TooDenseError
 from inrcodec.bitstream._sections import VERSION
@@ -30,7 +24,6 @@ __all__ = [
     "SegmentSizes",
     "TimeStamps",
     "TooDenseError",
-    "check_output",
     "file_bytes",
     "pack_audio",
     "pack_segment",

@@ -16,9 +16,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from inrcodec._output import replaced_file
 from inrcodec.bitstream import _sections as sections
 from inrcodec.bitstream._header import MAX_HEADER_BYTES, Header
-from inrcodec.errors import BitstreamError, VideoError
+from inrcodec.errors import BitstreamError
 
 _INDEX_ENTRY_BYTES = 4
 
@@ -47,8 +48,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         VideoError: `path` is there and is no regular file.
     """
-    check_output(path)
-    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    target = replaced_file(path)
     temporary = target.with_name(f".{path.name}.{secrets.token_hex(4)}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
@@ -61,16 +61,6 @@ def write_atomically(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-
-
-def check_output(path: Path) -> None:
-    """Refuse to replace a device, a pipe or a folder by a file.
-
-    Raises:
-        VideoError: `path` is there and is no regular file.
-    """
-    if path.exists() and not path.is_file():
-        raise VideoError(f"{path}: is there already and is no regular file")
 
 
 class InrFile:

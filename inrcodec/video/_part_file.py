@@ -7,6 +7,7 @@ import secrets
 import shutil
 from pathlib import Path
 
+from inrcodec._output import replaced_file
 from inrcodec.errors import VideoError
 
 
@@ -19,12 +20,9 @@ class PartFile:
 
     def __init__(self, target: Path) -> None:
         folder = Path(os.path.realpath(target.parent))
-        # A link keeps pointing at what it points at; its file is replaced.
-        self.target = Path(os.path.realpath(target)) if target.is_symlink() else target
         if not folder.is_dir():
             raise VideoError(f"{target}: no such folder: {target.parent}")
-        if target.exists() and not target.is_file():
-            raise VideoError(f"{target}: is there already and is no regular file")
+        self.target = replaced_file(target)
         self.path = self.target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
 
     def commit(self) -> None:
