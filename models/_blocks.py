@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ._fused import fused_shuffle_gelu, has_kernels
+
 __all__ = [
     "PixelShuffleHead",
     "PixelShuffleUpsampler",
@@ -21,7 +23,9 @@ __all__ = [
     "StagedDecoder",
     "ToGrid",
     "conv",
+    "conv_shuffle_gelu",
     "conv_then_shuffle",
+    "is_exact_gelu",
     "mlp",
     "stage_widths",
     "upsample_bilinear",
@@ -106,6 +110,8 @@ class PixelShuffleUpsampler(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the block."""
+        if has_kernels(x) and is_exact_gelu(self[2]):
+            return conv_shuffle_gelu(self[0], x, self.stride)
         if x.is_cuda and x.requires_grad:
             shuffled = conv_then_shuffle(self[0], x, self.stride)
         else:
@@ -191,16 +197,32 @@ def conv_then_shuffle(layer: nn.Module, x: Tensor, stride: int) -> Tensor:
     """
     assert isinstance(layer, nn.Conv2d)  # what `conv` makes
     assert layer.bias is not None
-    weight, bias = (
-        parameter.reshape(-1, stride**2, *parameter.shape[1:]).transpose(0, 1).flatten(0, 1)
-        for parameter in (layer.weight, layer.bias)
-    )
+    weight, bias = (_pixel_by_pixel(each, stride) for each in (layer.weight, layer.bias))
     y = F.conv2d(x, weight, bias, padding=layer.padding)  # (B, s * s * C', h, w)
     batch, channels, height, width = y.shape
     pairs = channels // stride  # of a row of a cell: s pixels of C' channels
     y = y.permute(0, 2, 3, 1).reshape(batch, height, width, stride, pairs)
     y = y.transpose(2, 3).reshape(batch, stride * height, stride * width, pairs // stride)
     return y.permute(0, 3, 1, 2)
+
+
+def conv_shuffle_gelu(layer: nn.Module, x: Tensor, stride: int) -> Tensor:
+    """`conv_then_shuffle` and the GELU, where `has_kernels(x)`."""
+    assert isinstance(layer, nn.Conv2d)  # what `conv` makes
+    assert layer.bias is not None
+    u = F.conv2d(x, _pixel_by_pixel(layer.weight, stride), padding=layer.padding)
+    return fused_shuffle_gelu(u, layer.bias, stride)
+
+
+def _pixel_by_pixel(parameter: Tensor, stride: int) -> Tensor:
+    """Put (C' * s * s, ...) in the order (s * s * C', ...)."""
+    in_cells = parameter.reshape(-1, stride**2, *parameter.shape[1:])
+    return in_cells.transpose(0, 1).flatten(0, 1)
+
+
+def is_exact_gelu(activation: nn.Module) -> bool:
+    """Whether it is the GELU by its definition, not by an approximation."""
+    return isinstance(activation, nn.GELU) and activation.approximate == "none"
 
 
 def stage_widths(

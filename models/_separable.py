@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ._blocks import PixelShuffleUpsampler, upsample_bilinear
+from ._fused import fused_residual, has_kernels
 
 __all__ = ["SeparableResidual", "SeparableStage"]
 
@@ -34,6 +35,10 @@ class SeparableResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the block."""
+        if has_kernels(x):
+            return fused_residual(
+                x, depthwise=self.depthwise, gate=self.gate, pointwise=self.pointwise
+            )
         y = self.depthwise(x)
         y = F.gelu(y) if self.gate is None else y * self.gate(x)
         residual: Tensor = self.pointwise(y)

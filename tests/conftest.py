@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,9 +13,13 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 import skimage.transform
+import torch
 
-import inrcodec
-from inrcodec.fitting import InterruptFlag
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported, which torch.optim does
+
+import inrcodec  # noqa: E402
+from inrcodec.fitting import InterruptFlag  # noqa: E402
 
 
 def write_y4m(path: Path, frames: np.ndarray, *, fps: str = "25:1") -> Path:

@@ -71,40 +71,52 @@ class Muon(GroupwiseOptimizer):
             raise ValueError(f"shapes are {shapes}, each must have 2 dimensions or more")
 
     def _step_group(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
+        updates = self._updates(params, group["momentum"])
+        # A GPU takes as long for one small matrix as for many of a shape; a CPU does not.
+        alike: dict[Any, list[int]] = {}
+        for i, update in enumerate(updates):
+            alike.setdefault(update.shape if update.is_cuda else i, []).append(i)
+        for members in alike.values():
+            stacked = [updates[i] for i in members]
+            moves = self._moves(stacked, lr=group["lr"])
+            for i, move in zip(members, moves, strict=True):
+                params[i].sub_(move.view_as(params[i]))
+
+    def _updates(self, params: list[Tensor], momentum: float) -> list[Tensor]:
+        """Take up the gradients; return their momenta, looking ahead, as matrices."""
         for p in params:
-            p.mul_(1 - group["lr"] * group["weight_decay"])
-            self._step(p, lr=group["lr"], momentum=group["momentum"])
+            if not self.state[p]:
+                self.state[p]["momentum"] = torch.zeros_like(p)
+        averages = [self.state[p]["momentum"] for p in params]
+        gradients = [p.grad for p in params if p.grad is not None]  # the caller has looked
+        torch._foreach_lerp_(averages, gradients, 1 - momentum)
+        ahead = torch._foreach_lerp(gradients, averages, momentum)
+        return [each.flatten(1) for each in ahead]
 
-    def _step(self, p: Tensor, *, lr: float | Tensor, momentum: float) -> None:
-        state = self.state[p]
-        if not state:
-            state["momentum"] = torch.zeros_like(p)
-        average: Tensor = state["momentum"]
-        gradient = p.grad
-        assert gradient is not None  # the caller has looked
-        average.lerp_(gradient, 1 - momentum)
-        update = gradient.lerp(average, momentum).flatten(1)  # (r, c)
-        is_small = update.numel() <= _SMALL and not update.is_cuda
+    def _moves(self, updates: list[Tensor], *, lr: float | Tensor) -> Tensor:
+        """Return by how much n matrices (r, c) fall, (n, r, c)."""
+        matrices = torch.stack(updates) if len(updates) > 1 else updates[0]
+        sides = matrices.shape[-2:]
+        is_small = sides.numel() <= _SMALL and not matrices.is_cuda
         dtype = torch.float32 if is_small else self.dtype
-        direction = orthogonalize(update.to(dtype)).to(p.dtype)
-        length = lr * (_RMS * max(update.shape) ** 0.5)
-        if isinstance(length, Tensor):
-            p.sub_(direction.view_as(p) * length)
-        else:
-            p.sub_(direction.view_as(p), alpha=length)
+        directions = orthogonalize(matrices.to(dtype)).to(matrices.dtype)
+        moves = directions * (lr * (_RMS * max(sides) ** 0.5))
+        return moves.reshape(-1, *sides)
 
 
-def orthogonalize(matrix: Tensor) -> Tensor:
-    """Return nearly the orthogonal factor of a matrix (r, c): U V^T of its SVD U S V^T.
+def orthogonalize(matrices: Tensor) -> Tensor:
+    """Return nearly the orthogonal factor of matrices (..., r, c): U V^T of the SVD U S V^T.
 
     By three polynomials, after which singular values from 0.01 of the Frobenius norm on are between
     0.73 and 1.27; smaller ones stay smaller.
     """
-    is_tall = matrix.shape[0] > matrix.shape[1]
-    x: Tensor = matrix.T if is_tall else matrix
-    x = x / (_SAFETY * x.norm() + 1e-7)
+    is_tall = matrices.shape[-2] > matrices.shape[-1]
+    x: Tensor = matrices.mT if is_tall else matrices
+    x = x / (_SAFETY * x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    multiply_add = torch.addmm if x.ndim == 2 else torch.baddbmm
     for a, b, c in _COEFFICIENTS:
-        square = x @ x.T
-        polynomial = torch.addmm(square, square, square, beta=b, alpha=c)
-        x = torch.addmm(x, polynomial, x, beta=a)
-    return x.T if is_tall else x
+        square = x @ x.mT
+        polynomial = multiply_add(square, square, square, beta=b, alpha=c)
+        x = multiply_add(x, polynomial, x, beta=a)
+    return x.mT if is_tall else x
