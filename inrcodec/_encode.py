@@ -14,7 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from inrcodec._job import EncodeOptions, Encoding, check_positive
-from inrcodec._presets import BITS_PER_PARAMETER, SEGMENT_FRAMES
+from inrcodec._presets import SEGMENT_FRAMES
 from inrcodec._quality_search import MAX_ROUNDS, search_quality
 from inrcodec._report import EncodeReport
 from inrcodec._rounds import EncodedVideo, Plan, check_time, encode_round
@@ -38,7 +38,7 @@ def encode(
     recipe: str | None = None,
     fit_settings: Mapping[str, object] | None = None,
     model_settings: Mapping[str, object] | None = None,
-    bits_per_parameter: float = BITS_PER_PARAMETER,
+    bits_per_parameter: float | None = None,
     fresh: bool = False,
     frames: tuple[int, int | None] | None = None,
     resize: tuple[int, int] | None = None,
@@ -80,7 +80,8 @@ def encode(
             but `channels`, such as `{"strides": (4, 4)}`.
         bits_per_parameter: what a stored weight is expected to take at the wished size, which is
             how many of them the network gets, at most 10; values of embeddings are expected to take
-            0.4 of it.
+            0.4 of it. None for 4 of `hnervpp` where the budget pays for 25 visits of a
+            frame or more, else 5.
         fresh: whether to choose the frequencies of the network's positional encoding by the clip
             before the fit (arXiv 2410.05050); for networks without embeddings that have one.
         frames: half-open range of frames to encode.

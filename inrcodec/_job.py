@@ -20,7 +20,7 @@ import torch
 from inrcodec._decoder import VideoDecoder
 from inrcodec._motion import find_motion
 from inrcodec._output import replaced_file
-from inrcodec._presets import BITS_PER_PARAMETER, MAX_BITS_PER_PARAMETER, SEGMENT_FRAMES
+from inrcodec._presets import MAX_BITS_PER_PARAMETER, SEGMENT_FRAMES
 from inrcodec._presets import preset as preset_named
 from inrcodec._progress import ProgressBars
 from inrcodec._report import EncodeReport
@@ -65,7 +65,7 @@ class EncodeOptions:
     recipe: str | None = None
     fit_settings: Mapping[str, object] | None = None
     model_settings: Mapping[str, object] | None = None
-    bits_per_parameter: float = BITS_PER_PARAMETER
+    bits_per_parameter: float | None = None
     fresh: bool = False
     frames: tuple[int, int | None] | None = None
     resize: tuple[int, int] | None = None
@@ -90,7 +90,7 @@ class EncodeOptions:
             value = getattr(self, name)
             if value is not None and value != int(value):
                 raise ValueError(f"{name} is {value}, must be a whole number")
-        if self.bits_per_parameter > MAX_BITS_PER_PARAMETER:
+        if self.bits_per_parameter and self.bits_per_parameter > MAX_BITS_PER_PARAMETER:
             raise ValueError(
                 f"bits_per_parameter is {self.bits_per_parameter:g}, "
                 f"must be <= {MAX_BITS_PER_PARAMETER:g}"

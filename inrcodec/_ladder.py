@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from inrcodec._job import EncodeOptions, Encoding, check_positive
+from inrcodec._presets import BITS_PER_PARAMETER
 from inrcodec._report import EncodeReport
 from inrcodec._rounds import EncodedVideo, Plan, check_time
 from inrcodec.errors import RateError
@@ -49,7 +50,7 @@ def encode_ladder(
         bpps: bits per pixel of the files, audio excluded.
         options: all others that `encode` has but its rate. `time_seconds` bounds the whole call;
             without a `qat_fraction` in `fit_settings` at least a quarter of the fit goes through
-            the quantiser.
+            the quantiser; `bits_per_parameter` is of the middle of the sizes, 5 unless told.
 
     Returns:
         A report a file, in the order of the sizes. Its seconds of fit are those that led to this
@@ -68,11 +69,14 @@ def encode_ladder(
     wished = [value for value in wishes.values() if value is not None]
     if len(wished) != 1 or not wished[0]:
         raise ValueError("one of sizes_bytes and bpps must be given, with one value or more")
+    bits = options.get("bits_per_parameter")
+    bits = BITS_PER_PARAMETER if bits is None else bits
     for value in wished[0]:
         check_positive("sizes_bytes" if bpps is None else "bpps", value)
     if len(set(wished[0])) < len(wished[0]):
         raise ValueError(f"{list(wished[0])} are wished for, each must be another")
-    told = EncodeOptions(**options)
+    # Bits are those of the middle: at the lower end they are little more than half as many.
+    told = EncodeOptions(**{**options, "bits_per_parameter": bits})
     if (told.fit_settings or {}).get("qat_fraction") == 0:
         raise ValueError("qat_fraction is 0, must be > 0 for a ladder")
     if _PLACE not in Path(output).name:

@@ -41,10 +41,18 @@ SEGMENT_FRAMES = 600
 """A longer video is cut into segments of at most so many frames, each with its own network."""
 
 BITS_PER_PARAMETER = 5.0
-"""What a weight takes at the rate that the network is sized for; embeddings take less."""
+"""What a weight takes at the rate that a network is sized for; embeddings take less."""
+
+# More weights of fewer bits are better, where there are steps enough (benchmarks/notes/rate.md).
+_FEWER_BITS = {"hnervpp": 4.0}
 
 MAX_BITS_PER_PARAMETER = 10.0
 """At most: a file's integers take up to 12 bits, and so few of them could not fill its bytes."""
+
+
+def bits_for(model: str, *, long: bool) -> float:
+    """Return what a weight takes at the rate that a network is sized for, less in long fits."""
+    return _FEWER_BITS.get(model, BITS_PER_PARAMETER) if long else BITS_PER_PARAMETER
 
 
 def preset(name: str) -> Preset:

@@ -13,16 +13,16 @@ import torch
 from torch import Tensor
 
 from inrcodec._motion import PLACE_KMAC_PER_PIXEL, motion_settings
-from inrcodec._presets import BITS_PER_PARAMETER
+from inrcodec._presets import bits_for
 from inrcodec._segment_encode import size_network
 from inrcodec._source import Source
 from inrcodec.errors import ModelError, RateError
 from inrcodec.fitting import ClipMotion, FitConfig, choose_encoding
 from inrcodec.models import NetworkConfig, align_widths, macs_per_frame
 
-# A fit that visits every frame less often takes a shape whose steps cost less; how often it will is
-# guessed from multiply-accumulates of the decoder a second of fit, of a CPU's core or of a GPU, and
-# from what a visit takes besides.
+# A fit that visits every frame less often takes a network whose steps cost less; how often it will
+# is guessed from multiply-accumulates of the decoder a second of fit, of a CPU's core or of a GPU,
+# and from what a visit takes besides.
 _FEWEST_VISITS = 25
 _MACS_A_CORE_SECOND, _MACS_A_GPU_SECOND = 1.15e10, 3e12
 _SECONDS_A_VISIT = 0.003
@@ -42,7 +42,7 @@ class EncodeJob:
     segment_frames: int
     fresh: bool  # whether to choose the positional encoding by the frames
     model_settings: dict[str, object] = field(default_factory=dict)
-    bits_per_parameter: float = BITS_PER_PARAMETER
+    bits_per_parameter: float | None = None  # None: by the network and the length of the fit
     max_kmac_per_pixel: float | None = None
     motions: tuple[ClipMotion | None, ...] = (None,)  # of the segments, where they are followed
 
@@ -77,14 +77,15 @@ def _shape(
     frames: Tensor,
     num_rounds: float,
 ) -> NetworkConfig:
-    """Size a network, of a quick shape where the fit will be short."""
+    """Size a network, of a quick shape and of fewer values where the fit will be short."""
 
-    def sized(*, quick: bool) -> NetworkConfig:
+    def sized(*, quick: bool, long: bool = True) -> NetworkConfig:
+        bits = job.bits_per_parameter
         return size_network(
             job.model,
             num_bytes,
             frames=frames,
-            bits_per_parameter=job.bits_per_parameter,
+            bits_per_parameter=bits_for(job.model, long=long) if bits is None else bits,
             max_kmac_per_pixel=max_kmac_per_pixel,
             quick=quick,
             in_context=job.fit.codes_in_context,
@@ -95,8 +96,15 @@ def _shape(
     quick = config
     with suppress(ModelError, RateError):  # a gap between whole widths
         quick = sized(quick=True)
-    if config != quick and _expected_visits(job, config) / num_rounds < _FEWEST_VISITS:
-        config = quick
+
+    def is_short(config: NetworkConfig) -> bool:
+        return _expected_visits(job, config) / num_rounds < _FEWEST_VISITS
+
+    is_quick = config != quick and is_short(config)
+    config = quick if is_quick else config
+    if job.bits_per_parameter is None and is_short(config):
+        with suppress(ModelError, RateError):
+            config = sized(quick=is_quick, long=False)
     if job.device.type == "cpu":
         return config
     # Maps of other widths are copied to such before every convolution.

@@ -18,8 +18,8 @@ import torch
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported, which torch.optim does
 
-import inrcodec  # noqa: E402
-from inrcodec.fitting import InterruptFlag  # noqa: E402
+import inrcodec
+from inrcodec.fitting import InterruptFlag
 
 
 def write_y4m(path: Path, frames: np.ndarray, *, fps: str = "25:1") -> Path:

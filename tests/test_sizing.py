@@ -11,7 +11,7 @@ import torch
 from inrcodec._sizing import EncodeJob, configure
 from inrcodec.errors import RateError
 from inrcodec.fitting import ClipMotion, FitConfig
-from inrcodec.models import HNeRVPPConfig, NetworkConfig, macs_per_frame
+from inrcodec.models import HNeRVPPConfig, NetworkConfig, count_parameters, macs_per_frame
 
 NUM_FRAMES = 12
 
@@ -24,6 +24,7 @@ def configured(
     model_settings: dict[str, object] | None = None,
     motion: ClipMotion | None = None,
     num_bytes: int = 20_000,
+    bits_per_parameter: float | None = None,
     device: str = "cpu",
     **budget: Any,
 ) -> NetworkConfig:
@@ -37,6 +38,7 @@ def configured(
         segment_frames=600,
         fresh=False,
         model_settings=model_settings or {},
+        bits_per_parameter=bits_per_parameter,
         max_kmac_per_pixel=max_kmac_per_pixel,
     )
     return configure(job, num_bytes, frames=frames, motion=motion, num_rounds=num_rounds)
@@ -58,6 +60,15 @@ def test_visits_of_a_budget_of_seconds_are_foretold() -> None:
     assert head(configured(seconds=600.0)) == 2
     assert head(configured(seconds=2.0)) == 2
     assert head(configured(seconds=2.0, num_rounds=4)) == 4
+
+
+def test_a_long_fit_has_more_weights_of_fewer_bits() -> None:
+    assert configured(epochs=100) == configured(epochs=100, bits_per_parameter=4.0)
+    assert configured(epochs=10) == configured(epochs=10, bits_per_parameter=5.0)
+    told: dict[str, Any] = {"model_settings": {"strides": (3, 3), "head_stride": 4}}
+    long, short = (count_parameters(configured(epochs=n, **told)).total for n in (100, 10))
+    assert 1.15 * short < long < 1.4 * short
+    assert configured(epochs=100, model="hnerv") == configured(epochs=10, model="hnerv")
 
 
 def test_a_bound_and_settings_are_kept_in_long_fits() -> None:

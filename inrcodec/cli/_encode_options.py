@@ -6,7 +6,12 @@ import argparse
 import time
 from typing import Any
 
-from inrcodec._presets import BITS_PER_PARAMETER, MAX_BITS_PER_PARAMETER, SEGMENT_FRAMES
+from inrcodec._presets import (
+    BITS_PER_PARAMETER,
+    MAX_BITS_PER_PARAMETER,
+    SEGMENT_FRAMES,
+    bits_for,
+)
 from inrcodec.cli import _parser as p
 from inrcodec.cli import _source_options as source_options
 
@@ -68,10 +73,10 @@ def add_options(parser: argparse.ArgumentParser, *, what: str) -> None:
     fit.add_argument(
         "--bits-per-parameter",
         type=p.positive_float,
-        default=BITS_PER_PARAMETER,
         metavar="X",
         help=f"of a weight, up to {MAX_BITS_PER_PARAMETER:g}, by which the network is sized "
-        f"(default {BITS_PER_PARAMETER:g})",
+        f"(default: {bits_for('hnervpp', long=True):g} of hnervpp but in short fits and ladders, "
+        f"else {BITS_PER_PARAMETER:g})",
     )
     fit.add_argument(
         "--fresh",
