@@ -8,6 +8,7 @@ and what PyTorch adds for biases, gates, residuals and pixel shuffles are passes
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ import torch
 from torch import Tensor, nn
 
 __all__ = ["fused_residual", "fused_shuffle_gelu", "has_kernels"]
+
+_log = logging.getLogger(__name__)
 
 _OLDEST_TRITON = (3, 6)  # of those tried; older ones keep no tuples over a loop
 _PROGRAMS = 2048  # that share the blocks where pixels are summed; the same on every card
@@ -34,11 +37,25 @@ def has_kernels(x: Tensor) -> bool:
 
 @cache
 def _has_triton() -> bool:
+    return _is_new_enough() and _compiles()
+
+
+def _is_new_enough() -> bool:
     try:
         found = version("triton")
     except PackageNotFoundError:
         return False
     return tuple(int(part) for part in found.split(".")[:2]) >= _OLDEST_TRITON
+
+
+def _compiles() -> bool:
+    """Whether a kernel can be made and run: Triton asks for a C compiler and Python's headers."""
+    try:
+        _ShuffleGELU.apply(torch.zeros(1, 4, 1, 1, device="cuda"), torch.zeros(4, device="cuda"), 2)  # type: ignore[no-untyped-call]
+    except Exception as exc:  # of Triton, of the compiler, of the driver
+        _log.warning("Triton does not work here, so that fits take longer: %s", exc)
+        return False
+    return True
 
 
 def fused_residual(

@@ -97,9 +97,23 @@ def test_a_fused_shuffle_is_the_upsampler(channels: int, stride: int) -> None:
 def test_only_fits_on_a_gpu_have_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not has_kernels(torch.zeros(1, requires_grad=True))
     monkeypatch.setattr(_fused, "version", lambda name: "3.1.0")
-    assert not _fused._has_triton.__wrapped__()
+    assert not _fused._is_new_enough()
     monkeypatch.setattr(_fused, "version", lambda name: "3.10.0+git1")
-    assert _fused._has_triton.__wrapped__()
+    assert _fused._is_new_enough()
+
+
+def test_a_triton_that_does_not_work_is_told_and_not_used(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("Failed to find C compiler")
+
+    monkeypatch.setattr(_fused, "_kernels", broken)
+    assert not _fused._compiles()
+    if DEVICE == "cuda":
+        assert "Failed to find C compiler" in caplog.text
+    else:
+        assert "Triton does not work here" in caplog.text
 
 
 @needs_cuda
