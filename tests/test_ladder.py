@@ -73,13 +73,14 @@ def test_a_file_is_as_good_as_its_report_says(tiny_clip: Path, tmp_path: Path) -
     report = ladder(tiny_clip, tmp_path, sizes_bytes=[9000])[0]
     with inrcodec.VideoDecoder(report.path) as decoder:
         assert decoder[:].shape == (6, 3, 48, 64)
-    # A ladder of one size is an encode with as long a phase.
+    # A ladder of one size is an encode with as long a phase and as many bits a weight.
     alone = inrcodec.encode(
         tiny_clip,
         tmp_path / "b.inr",
         size_bytes=9000,
         epochs=EPOCHS,
         fit_settings={"qat_fraction": 0.25},
+        bits_per_parameter=5.0,
         device="cpu",
     )
     assert Path(report.path).read_bytes() == (tmp_path / "b.inr").read_bytes()

@@ -93,7 +93,7 @@ def test_networks_have_room_for_motion() -> None:
 
 
 def test_a_bound_leaves_time_for_motion() -> None:
-    budget: dict[str, Any] = {"epochs": 1000, "num_bytes": 60_000}
+    budget: dict[str, Any] = {"epochs": 1000, "num_bytes": 48_000}
     free = configured(**budget)
     bound = 1.05 * macs_per_frame(free) / (1000 * 144 * 176)
     assert configured(**budget, max_kmac_per_pixel=bound) == free
