@@ -34,6 +34,7 @@ from inrcodec.errors import EvaluationError, InrcodecError
 
 RESULTS = Path(__file__).resolve().parent / "results"
 RESULT = RESULTS / "equal_time_cpu.json"
+BIKES_RESULT = RESULTS / "equal_time_cpu_bikes.json"  # of another machine
 FILES = RESULTS / "files"
 
 BUDGETS = (120.0, 600.0, 1800.0)  # seconds of a whole encode
@@ -334,8 +335,14 @@ def point_command(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def records_of(results: Path | Sequence[Path]) -> list[Record]:
+    """Return the records of one result or of several."""
+    paths = [results] if isinstance(results, Path) else results
+    return [record for path in paths for record in load(path)["points"]]
+
+
 def verify_command(arguments: argparse.Namespace) -> int:
-    checked = verify(load(arguments.result)["points"], arguments.files)
+    checked = verify(records_of(arguments.result), arguments.files)
     for name, problem in checked.items():
         print(f"{name}: {problem or 'as recorded'}")
     if not checked:
@@ -345,7 +352,7 @@ def verify_command(arguments: argparse.Namespace) -> int:
 
 def report_command(arguments: argparse.Namespace) -> int:
     write_report(
-        current_records(load(arguments.result)["points"]),
+        current_records(records_of(arguments.result)),
         arguments.page,
         named=list(NAMED),
         ablation=list(ABLATION),
@@ -380,8 +387,10 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     reporter = commands.add_parser("report", help="write the tables and the plot")
     reporter.add_argument("--page", type=Path, default=PAGE)
     reporter.set_defaults(action=report_command)
-    for command in (runner, verifier, reporter):
-        command.add_argument("--result", type=Path, default=RESULT, metavar="JSON")
+    runner.add_argument("--result", type=Path, default=RESULT, metavar="JSON")
+    for command in (verifier, reporter):
+        default = [RESULT, BIKES_RESULT]
+        command.add_argument("--result", nargs="+", type=Path, default=default, metavar="JSON")
     return parser.parse_args(argv)
 
 

@@ -127,7 +127,8 @@ def _encode(point: Point, path: Path, on_progress: Callable[[FitProgress], None]
         seed=point["seed"],
         fit_settings=_with_tuples(point["fit_settings"]) or None,
         model_settings=_with_tuples(point["model_settings"]) or None,
-        **{name: point[name] for name in ("bits_per_parameter", "preset") if name in point},
+        bits_per_parameter=point.get("bits_wished"),
+        **{name: point[name] for name in ("preset",) if name in point},
         on_progress=on_progress,
     )
 

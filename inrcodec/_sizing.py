@@ -92,14 +92,16 @@ def _shape(
             **settings,
         )
 
-    config = sized(quick=False)
-    quick = config
-    with suppress(ModelError, RateError):  # a gap between whole widths
-        quick = sized(quick=True)
-
     def is_short(config: NetworkConfig) -> bool:
         return _expected_visits(job, config) / num_rounds < _FEWEST_VISITS
 
+    try:
+        config = sized(quick=False)
+    except (ModelError, RateError):  # a gap between whole widths
+        config = sized(quick=False, long=False)
+    quick = config
+    with suppress(ModelError, RateError):
+        quick = sized(quick=True)
     is_quick = config != quick and is_short(config)
     config = quick if is_quick else config
     if job.bits_per_parameter is None and is_short(config):

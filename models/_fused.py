@@ -9,12 +9,14 @@ and what PyTorch adds for biases, gates, residuals and pixel shuffles are passes
 from __future__ import annotations
 
 import logging
+import re
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 __all__ = ["fused_residual", "fused_shuffle_gelu", "has_kernels"]
 
@@ -28,30 +30,34 @@ _SUMS = 10  # of a depthwise filter: of its nine taps and its bias
 
 
 def has_kernels(x: Tensor) -> bool:
-    """Whether a fit computes on `x` by kernels of its own: on CUDA, where Triton is installed.
+    """Whether a fit computes on `x` by kernels of its own: on CUDA, in 16 bits, where Triton works.
 
-    Decoders take PyTorch's layers.
+    Decoders, and fits in float32, take PyTorch's layers.
     """
-    return x.is_cuda and x.requires_grad and x.dtype != torch.float64 and _has_triton()
+    is_short = x.dtype in (torch.bfloat16, torch.float16)
+    return x.is_cuda and x.requires_grad and is_short and _has_triton(x.device)
 
 
 @cache
-def _has_triton() -> bool:
-    return _is_new_enough() and _compiles()
+def _has_triton(device: torch.device) -> bool:
+    return is_new_enough() and _works_on(device)
 
 
-def _is_new_enough() -> bool:
+def is_new_enough() -> bool:
+    """Whether Triton is installed, in a version that knows what the kernels are written in."""
     try:
         found = version("triton")
     except PackageNotFoundError:
         return False
-    return tuple(int(part) for part in found.split(".")[:2]) >= _OLDEST_TRITON
+    numbers = re.match(r"(\d+)\.(\d+)", found)
+    return numbers is not None and tuple(map(int, numbers.groups())) >= _OLDEST_TRITON
 
 
-def _compiles() -> bool:
+def _works_on(device: torch.device) -> bool:
     """Whether a kernel can be made and run: Triton asks for a C compiler and Python's headers."""
+    u, bias = torch.zeros(1, 4, 1, 1, device=device), torch.zeros(4, device=device)
     try:
-        _ShuffleGELU.apply(torch.zeros(1, 4, 1, 1, device="cuda"), torch.zeros(4, device="cuda"), 2)  # type: ignore[no-untyped-call]
+        _ShuffleGELU.apply(u, bias, 2)  # type: ignore[no-untyped-call]
     except Exception as exc:  # of Triton, of the compiler, of the driver
         _log.warning("Triton does not work here, so that fits take longer: %s", exc)
         return False
@@ -64,10 +70,7 @@ def fused_residual(
     """Compute a separable residual block, `SeparableResidual`, of x (B, C, h, w)."""
     gates = (None, None) if gate is None else (gate.weight, gate.bias)
     filters = (depthwise.weight, depthwise.bias, *gates)
-    if torch.is_autocast_enabled(x.device.type):
-        x = x.to(torch.get_autocast_dtype(x.device.type))
-    with torch.autocast(x.device.type, enabled=False):
-        y: Tensor = _Residual.apply(x, *filters, pointwise.weight, pointwise.bias)  # type: ignore[no-untyped-call]
+    y: Tensor = _Residual.apply(x, *filters, pointwise.weight, pointwise.bias)  # type: ignore[no-untyped-call]
     return y
 
 
@@ -97,15 +100,18 @@ class _Residual(torch.autograd.Function):
         assert bias is not None
         y = torch.empty_like(x)
         tiles = _tiles_of(x)
-        _kernels().depthwise[tiles.grid](
-            x, *filters, y, *x.shape[2:], tiles.vectors, **tiles.sides, GATED=filters[2] is not None
-        )
+        with torch.cuda.device_of(x):  # a backward pass has its device anyway
+            _kernels().depthwise[tiles.grid](
+                x, *filters, y, *x.shape[2:], tiles.vectors,
+                **tiles.sides, GATED=filters[2] is not None,
+            )  # fmt: skip
         matrix = weight.flatten(1).to(x.dtype)
         ctx.save_for_backward(x, y, matrix, *parameters)
         out = torch.addmm(bias.to(x.dtype), _flat(y), matrix.T)
         return _maps(out.add_(_flat(x)), x)
 
     @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
         x, y, matrix, *filters, weight, bias = ctx.saved_tensors
         kernels, is_gated = _kernels(), filters[2] is not None
@@ -148,10 +154,14 @@ class _ShuffleGELU(torch.autograd.Function):
         y = u.new_empty(batch, stride * height, stride * width, channels // stride**2)
         y = y.permute(0, 3, 1, 2)
         tiles = _tiles_of(u, stride=stride)
-        _kernels().shuffle_gelu[tiles.grid](u, bias, y, width, stride, tiles.vectors, **tiles.sides)
+        with torch.cuda.device_of(u):
+            _kernels().shuffle_gelu[tiles.grid](
+                u, bias, y, width, stride, tiles.vectors, **tiles.sides
+            )
         return y
 
     @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor | None, ...]:
         u, bias = ctx.saved_tensors
         stride = ctx.stride

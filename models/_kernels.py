@@ -4,7 +4,7 @@ Only `_fused.py` imports this, where there is Triton. A map is (rows, W, C) in m
 all frames one after the other, so channels are last. A program computes PIXELS x CHANNELS values at
 a time, in float32 whatever the map is stored in; places beyond a frame read as zero. Programs that
 sum over pixels go through many such blocks and store a sum each, which PyTorch adds up: in one
-order, so that a seed fixes a fit.
+order, so that a seed fixes a fit. Sizes are not specialised: compiling takes a fit's time.
 """
 
 # mypy: ignore-errors
@@ -17,7 +17,7 @@ _TAPS = tl.constexpr(9)  # of a depthwise filter, row by row
 _SUMS = tl.constexpr(10)  # of its taps, and of its bias
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["height", "width", "vectors"])
 def depthwise(
     x, weight, bias, gate_weight, gate_bias, y,
     height, width, vectors,
@@ -36,7 +36,7 @@ def depthwise(
     _store(y, value, row, columns, channels, width, num_channels)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["num_blocks", "height", "width", "vectors"])
 def depthwise_gradients(
     x, d_y, weight, bias, gate_weight, gate_bias, d_drawn, d_gate, sums,
     num_blocks, height, width, vectors,
@@ -76,7 +76,7 @@ def depthwise_gradients(
             tl.store(sums + place, tl.sum(of_gate[i], 0), mask=live)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["num_blocks", "height", "width", "vectors"])
 def depthwise_input_gradient(
     d_drawn, d_gate, d_out, weight, gate_weight, d_x, sums,
     num_blocks, height, width, vectors,
@@ -103,7 +103,7 @@ def depthwise_input_gradient(
     tl.store(sums + tl.program_id(0) * num_channels + channels, tl.sum(total, 0), mask=live)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["width", "stride", "vectors"])
 def shuffle_gelu(
     u, bias, y, width, stride, vectors,
     PIXELS: tl.constexpr, CHANNELS: tl.constexpr, ALIGNED: tl.constexpr,
@@ -122,7 +122,7 @@ def shuffle_gelu(
     _store(y, _gelu(value), row * stride + i, columns, place, width, run)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["num_blocks", "width", "stride", "vectors"])
 def shuffle_gelu_gradients(
     u, bias, d_y, d_u, sums, num_blocks, width, stride, vectors,
     PIXELS: tl.constexpr, CHANNELS: tl.constexpr, ALIGNED: tl.constexpr,

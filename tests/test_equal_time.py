@@ -334,14 +334,14 @@ def test_the_report_writes_page_and_plot(
 
 
 def test_the_page_says_what_the_committed_records_say(bench: ModuleType) -> None:
-    found = bench.current_records(bench.load(bench.RESULT)["points"])
+    found = bench.current_records(bench.records_of([bench.RESULT, bench.BIKES_RESULT]))
     text = (ROOT / "docs" / "flagship.md").read_text()
     for mark, rows in tables_of(bench, found).items():
         assert f"<!-- {mark}: begin -->\n" + "\n".join(rows) in text
 
 
 def test_committed_points_keep_their_size_and_time(bench: ModuleType, records: ModuleType) -> None:
-    found = bench.load(bench.RESULT)["points"]
+    found = bench.records_of([bench.RESULT, bench.BIKES_RESULT])
     for record in found:
         assert 0.98 * record["size_bytes"] <= record["bytes"] <= record["size_bytes"]
         assert record["seconds"]["total"] <= record["budget_seconds"]

@@ -154,8 +154,8 @@ def test_the_page_says_what_the_committed_records_say(
     bench: ModuleType, report: ModuleType
 ) -> None:
     found = {
-        chosen: bench.current_records(bench.load(path)["points"], chosen=chosen)
-        for chosen, path in bench.RESULT.items()
+        chosen: bench.current_records(bench.records_of(paths), chosen=chosen)
+        for chosen, paths in bench.RESULT.items()
     }
     text = (ROOT / "docs" / "rate.md").read_text()
     for mark, rows in report.tables(found, ours=bench.OURS, named=bench.SETS).items():

@@ -75,8 +75,8 @@ def add_options(parser: argparse.ArgumentParser, *, what: str) -> None:
         type=p.positive_float,
         metavar="X",
         help=f"of a weight, up to {MAX_BITS_PER_PARAMETER:g}, by which the network is sized "
-        f"(default: {bits_for('hnervpp', long=True):g} of hnervpp but in short fits and ladders, "
-        f"else {BITS_PER_PARAMETER:g})",
+        f"(default: {BITS_PER_PARAMETER:g}; {bits_for('hnervpp', long=True):g} for hnervpp in fits "
+        "of 25 visits of a frame and more, ladders apart)",
     )
     fit.add_argument(
         "--fresh",

@@ -34,6 +34,20 @@ def test_bfloat16_is_enough() -> None:
     assert float((exact - rough).norm() / exact.norm()) < 0.05
 
 
+@pytest.mark.parametrize("shape", [(16, 90), (90, 16)])
+def test_matrices_of_one_shape_are_computed_together(shape: tuple[int, int]) -> None:
+    """As on a GPU; the second is half as long as the first, the third another."""
+    first, third = random_matrix(*shape), random_matrix(shape[1], shape[0]).T.contiguous()
+    matrices = [first, first / 2, third]
+    together = orthogonalize(torch.stack(matrices))
+    for matrix, found in zip(matrices, together, strict=True):
+        assert torch.allclose(found, orthogonalize(matrix), atol=1e-4)
+    muon = Muon([torch.nn.Parameter(first)], dtype=torch.float32)
+    moves = muon._moves(matrices, lr=0.1)
+    for matrix, move in zip(matrices, moves, strict=True):
+        assert torch.allclose(move, muon._moves([matrix], lr=0.1)[0], atol=1e-5)
+
+
 def test_steps_are_those_of_the_equation() -> None:
     weight = torch.nn.Parameter(torch.zeros(8, 2, 3, 3))
     optimizer = Muon([weight], lr=0.1, momentum=0.9, dtype=torch.float32)

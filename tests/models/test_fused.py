@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +16,7 @@ from inrcodec.models._blocks import PixelShuffleUpsampler, conv_shuffle_gelu
 from inrcodec.models._fused import fused_residual, has_kernels
 from inrcodec.models._separable import SeparableResidual
 
-pytest.importorskip("triton")
+pytestmark = pytest.mark.skipif(not _fused.is_new_enough(), reason="needs Triton, and a new one")
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -65,41 +67,101 @@ def assert_same(found: list[Tensor], expected: list[Tensor], *, within: float) -
 
 
 @pytest.mark.parametrize("gated", [True, False])
-@pytest.mark.parametrize("channels", [5, 24], ids=["one by one", "in vectors"])
-def test_a_fused_residual_is_the_block(channels: int, gated: bool) -> None:
+@pytest.mark.parametrize(
+    ("channels", "height", "width"),
+    [(5, 3, 37), (24, 3, 37), (40, 2, 9), (1, 1, 1)],
+    ids=["one by one", "in vectors", "in parts", "least"],
+)
+def test_a_fused_residual_is_the_block(channels: int, height: int, width: int, gated: bool) -> None:
     block = residual(channels, gated=gated)
-    x = maps(channels, height=3, width=37)  # a row is a block and a part of one
+    x = maps(channels, height=height, width=width)  # a row of 37 is a block and a part of one
     found = outcome(block, x, lambda x: fused(block, x))
     assert_same(found, outcome(block, x, block), within=1e-5)
 
 
-def test_a_fused_residual_keeps_the_dtype_of_autocast() -> None:
+def test_a_fused_residual_keeps_its_dtypes() -> None:
     block = residual(8, gated=True)
     x = maps(8, height=3, width=20)
+    short = x.detach().bfloat16().requires_grad_()
     with torch.autocast(DEVICE, torch.bfloat16):
-        found = outcome(block, x, lambda x: fused(block, x))
-    assert found[0].dtype == torch.bfloat16
-    assert all(each.dtype == torch.float32 for each in found[1:])
+        found = outcome(block, short, lambda x: fused(block, x))
+    assert [each.dtype for each in found[:2]] == [torch.bfloat16] * 2
+    assert all(each.dtype == torch.float32 for each in found[2:])
     exact = outcome(block, x, block)
     assert_same([each.float() for each in found], exact, within=0.02)
 
 
-@pytest.mark.parametrize("stride", [2, 3])
-@pytest.mark.parametrize("channels", [3, 8], ids=["one by one", "in vectors"])
-def test_a_fused_shuffle_is_the_upsampler(channels: int, stride: int) -> None:
+@pytest.mark.parametrize(
+    ("channels", "stride", "height", "width"),
+    [(3, 2, 3, 37), (8, 3, 3, 37), (40, 2, 2, 9), (1, 5, 1, 1)],
+    ids=["one by one", "in vectors", "in parts", "least"],
+)
+def test_a_fused_shuffle_is_the_upsampler(
+    channels: int, stride: int, height: int, width: int
+) -> None:
     torch.manual_seed(0)
     block = PixelShuffleUpsampler(4, channels, stride=stride, kernel_size=3).to(DEVICE)
-    x = maps(4, height=3, width=37)
+    x = maps(4, height=height, width=width)
     found = outcome(block, x, lambda x: conv_shuffle_gelu(block[0], x, stride))
     assert_same(found, outcome(block, x, block), within=1e-5)
 
 
-def test_only_fits_on_a_gpu_have_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not has_kernels(torch.zeros(1, requires_grad=True))
-    monkeypatch.setattr(_fused, "version", lambda name: "3.1.0")
-    assert not _fused._is_new_enough()
-    monkeypatch.setattr(_fused, "version", lambda name: "3.10.0+git1")
-    assert _fused._is_new_enough()
+@pytest.mark.parametrize("activation", [nn.GELU, nn.SiLU])
+def test_a_stage_is_the_same_with_kernels(
+    activation: type[nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    stage = _separable.SeparableStage(5, 4, stride=2, activation=activation, gated=True).to(DEVICE)
+    for parameter in stage.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    x = maps(5, height=2, width=3)
+    expected = outcome(stage, x, stage)
+    launched = []
+    for module, name in ((_separable, "fused_residual"), (_blocks, "fused_shuffle_gelu")):
+        real = getattr(module, name)
+
+        def noted(*args: Any, real: Any = real, **kwargs: Any) -> Tensor:
+            launched.append(real.__name__)
+            result: Tensor = real(*args, **kwargs)
+            return result
+
+        monkeypatch.setattr(module, name, noted)
+        monkeypatch.setattr(module, "has_kernels", lambda x: True)
+    assert_same(outcome(stage, x, stage), expected, within=1e-5)
+    assert launched.count("fused_residual") == 2
+    assert launched.count("fused_shuffle_gelu") == (activation is nn.GELU)
+
+
+def test_only_fits_in_16_bits_on_a_gpu_have_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_fused, "_has_triton", lambda device: True)
+    fitted = {"is_cuda": True, "requires_grad": True, "dtype": torch.bfloat16, "device": None}
+
+    def asked(**changes: object) -> bool:
+        return has_kernels(SimpleNamespace(**{**fitted, **changes}))  # type: ignore[arg-type]
+
+    assert asked()
+    assert not asked(is_cuda=False)
+    assert not asked(requires_grad=False)
+    assert not asked(dtype=torch.float32)
+    monkeypatch.setattr(_fused, "_has_triton", lambda device: False)
+    assert not asked()
+
+
+@pytest.mark.parametrize(
+    ("version", "is_enough"),
+    [
+        ("3.1.0", False),
+        ("3.6.0", True),
+        ("3.10.0+git1", True),
+        ("4.0rc1", True),
+        ("nightly", False),
+    ],
+)
+def test_an_old_triton_is_not_used(
+    version: str, is_enough: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_fused, "version", lambda name: version)
+    assert _fused.is_new_enough() == is_enough
 
 
 def test_a_triton_that_does_not_work_is_told_and_not_used(
@@ -108,12 +170,10 @@ def test_a_triton_that_does_not_work_is_told_and_not_used(
     def broken() -> None:
         raise RuntimeError("Failed to find C compiler")
 
+    assert _fused._works_on(torch.device(DEVICE))
     monkeypatch.setattr(_fused, "_kernels", broken)
-    assert not _fused._compiles()
-    if DEVICE == "cuda":
-        assert "Failed to find C compiler" in caplog.text
-    else:
-        assert "Triton does not work here" in caplog.text
+    assert not _fused._works_on(torch.device(DEVICE))
+    assert "fits take longer: Failed to find C compiler" in caplog.text
 
 
 @needs_cuda
