@@ -216,7 +216,7 @@ def caption(records: Sequence[Record]) -> str:
     parts = [
         f"{first['clip']} {size}{crop}, {first['frames']} frames",
         f"files of at most {first['size_bytes']} bytes",
-        f"{first['processor']}; {', '.join(distinct(records, 'device'))}",
+        f"{', '.join(distinct(records, 'processor'))}; {', '.join(distinct(records, 'device'))}",
         f"seed {', '.join(distinct(records, 'seed'))}",
         f"torch {', '.join(sorted({r['versions']['torch'] for r in records}))}",
         f"commit {', '.join(distinct(records, 'commit'))}",
