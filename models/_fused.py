@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
@@ -57,7 +58,7 @@ def _works_on(device: torch.device) -> bool:
     """Whether a kernel can be made and run: Triton asks for a C compiler and Python's headers."""
     u, bias = torch.zeros(1, 4, 1, 1, device=device), torch.zeros(4, device=device)
     try:
-        _ShuffleGELU.apply(u, bias, 2)  # type: ignore[no-untyped-call]
+        _ShuffleGELU.apply(u, bias, 2)
     except Exception as exc:  # of Triton, of the compiler, of the driver
         _log.warning("Triton does not work here, so that fits take longer: %s", exc)
         return False
@@ -70,7 +71,7 @@ def fused_residual(
     """Compute a separable residual block, `SeparableResidual`, of x (B, C, h, w)."""
     gates = (None, None) if gate is None else (gate.weight, gate.bias)
     filters = (depthwise.weight, depthwise.bias, *gates)
-    y: Tensor = _Residual.apply(x, *filters, pointwise.weight, pointwise.bias)  # type: ignore[no-untyped-call]
+    y: Tensor = _Residual.apply(x, *filters, pointwise.weight, pointwise.bias)
     return y
 
 
@@ -85,7 +86,7 @@ def fused_shuffle_gelu(u: Tensor, bias: Tensor, stride: int) -> Tensor:
     Returns:
         (B, C', h * s, w * s).
     """
-    y: Tensor = _ShuffleGELU.apply(u, bias, stride)  # type: ignore[no-untyped-call]
+    y: Tensor = _ShuffleGELU.apply(u, bias, stride)
     return y
 
 
@@ -100,7 +101,7 @@ class _Residual(torch.autograd.Function):
         assert bias is not None
         y = torch.empty_like(x)
         tiles = _tiles_of(x)
-        with torch.cuda.device_of(x):  # a backward pass has its device anyway
+        with _on_device_of(x):
             _kernels().depthwise[tiles.grid](
                 x, *filters, y, *x.shape[2:], tiles.vectors,
                 **tiles.sides, GATED=filters[2] is not None,
@@ -111,7 +112,7 @@ class _Residual(torch.autograd.Function):
         return _maps(out.add_(_flat(x)), x)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
         x, y, matrix, *filters, weight, bias = ctx.saved_tensors
         kernels, is_gated = _kernels(), filters[2] is not None
@@ -154,14 +155,14 @@ class _ShuffleGELU(torch.autograd.Function):
         y = u.new_empty(batch, stride * height, stride * width, channels // stride**2)
         y = y.permute(0, 3, 1, 2)
         tiles = _tiles_of(u, stride=stride)
-        with torch.cuda.device_of(u):
+        with _on_device_of(u):
             _kernels().shuffle_gelu[tiles.grid](
                 u, bias, y, width, stride, tiles.vectors, **tiles.sides
             )
         return y
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor | None, ...]:
         u, bias = ctx.saved_tensors
         stride = ctx.stride
@@ -220,6 +221,11 @@ def _tiles_of(x: Tensor, *, stride: int = 1, values: int = _VALUES) -> _Tiles:
         run // stride // aligned,
         {"PIXELS": values // side, "CHANNELS": side, "ALIGNED": aligned},
     )
+
+
+def _on_device_of(x: Tensor) -> AbstractContextManager[object]:
+    """Launch kernels where `x` is; backward passes do so anyway."""
+    return torch.cuda.device(x.device) if x.is_cuda else nullcontext()
 
 
 def _sums(x: Tensor, programs: int, *shape: int) -> Tensor:

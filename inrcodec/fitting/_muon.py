@@ -101,7 +101,7 @@ class Muon(GroupwiseOptimizer):
         is_small = sides.numel() <= _SMALL and not matrices.is_cuda
         dtype = torch.float32 if is_small else self.dtype
         directions = orthogonalize(matrices.to(dtype)).to(matrices.dtype)
-        moves = directions * (lr * (_RMS * max(sides) ** 0.5))
+        moves: Tensor = directions * (lr * (_RMS * max(sides) ** 0.5))
         return moves.reshape(-1, *sides)
 
 
