@@ -128,7 +128,7 @@ def _encode(point: Point, path: Path, on_progress: Callable[[FitProgress], None]
         fit_settings=_with_tuples(point["fit_settings"]) or None,
         model_settings=_with_tuples(point["model_settings"]) or None,
         bits_per_parameter=point.get("bits_wished"),
-        **{name: point[name] for name in ("preset",) if name in point},
+        **({"preset": point["preset"]} if "preset" in point else {}),
         on_progress=on_progress,
     )
 

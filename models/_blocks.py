@@ -25,7 +25,6 @@ __all__ = [
     "conv",
     "conv_shuffle_gelu",
     "conv_then_shuffle",
-    "is_exact_gelu",
     "mlp",
     "stage_widths",
     "upsample_bilinear",
@@ -110,7 +109,7 @@ class PixelShuffleUpsampler(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the block."""
-        if has_kernels(x) and is_exact_gelu(self[2]):
+        if has_kernels(x) and _is_exact_gelu(self[2]):
             return conv_shuffle_gelu(self[0], x, self.stride)
         if x.is_cuda and x.requires_grad:
             shuffled = conv_then_shuffle(self[0], x, self.stride)
@@ -220,7 +219,7 @@ def _pixel_by_pixel(parameter: Tensor, stride: int) -> Tensor:
     return in_cells.transpose(0, 1).flatten(0, 1)
 
 
-def is_exact_gelu(activation: nn.Module) -> bool:
+def _is_exact_gelu(activation: nn.Module) -> bool:
     """Whether it is the GELU by its definition, not by an approximation."""
     return isinstance(activation, nn.GELU) and activation.approximate == "none"
 

@@ -138,9 +138,8 @@ def shuffle_gelu_gradients(
         slope = _at(d_y, row * stride + i, columns, place, 0, 0, 1, width, run)
         slope *= _gelu_slope(value)
         total += slope
-        inside = (columns < width)[:, None] & live[None, :]
-        at = (row * width + columns)[:, None] * (stride * run) + (i * run + place)[None, :]
-        tl.store(d_u + at, slope.to(d_u.dtype.element_ty), mask=inside)
+        at, mask = _in_cells(row, columns, i, place, live, width, stride, num_channels)
+        tl.store(d_u + at, slope.to(d_u.dtype.element_ty), mask=mask)
     tl.store(sums + tl.program_id(0) * stride * run + i * run + place, tl.sum(total, 0), mask=live)
 
 
@@ -240,12 +239,18 @@ def _added(sums, near, slope):
 @triton.jit
 def _biased(u, bias, row, columns, i, place, live, width, stride, num_channels):
     """Load a block of u (rows, W, s, s, C') and add its bias (C', s, s)."""
-    run = stride * num_channels
-    mask = (columns < width)[:, None] & live[None, :]
-    at = (row * width + columns)[:, None] * (stride * run) + (i * run + place)[None, :]
+    at, mask = _in_cells(row, columns, i, place, live, width, stride, num_channels)
     value = tl.load(u + at, mask=mask, other=0.0).to(tl.float32)
     of_bias = (place % num_channels) * stride * stride + i * stride + place // num_channels
     return value + tl.load(bias + of_bias, mask=live, other=0.0).to(tl.float32)[None, :]
+
+
+@triton.jit
+def _in_cells(row, columns, i, place, live, width, stride, num_channels):
+    """Return where the values of a block are in a map (rows, W, s, s, C'), and which exist."""
+    run = stride * num_channels
+    at = (row * width + columns)[:, None] * (stride * run) + (i * run + place)[None, :]
+    return at, (columns < width)[:, None] & live[None, :]
 
 
 @triton.jit

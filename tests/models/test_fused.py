@@ -182,9 +182,8 @@ def test_a_network_has_the_same_gradients_with_kernels(
     preset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
-    config = for_budget("hnervpp", 60_000, height=96, width=160, num_frames=4)
-    if preset == "plain":
-        config = for_budget("hnervpp", 60_000, height=96, width=160, num_frames=4, gated_stages=0)
+    settings = {"gated_stages": 0} if preset == "plain" else {}
+    config = for_budget("hnervpp", 60_000, height=96, width=160, num_frames=4, **settings)
     network = build("hnervpp", config).cuda().to(memory_format=torch.channels_last)
     for parameter in network.parameters():
         if not bool(parameter.any()):
