@@ -27,6 +27,7 @@ _FEWEST_VISITS = 25
 _MACS_A_CORE_SECOND, _MACS_A_GPU_SECOND = 1.15e10, 3e12
 _SECONDS_A_VISIT = 0.003
 _GPU_WIDTH = 8  # channels of bfloat16 that a GPU's matrix units read at once
+_FREE_WIDTHS = 2  # of the stem and the first stage, where a CPU spends little
 _PLACE_MACS = 1000  # that reading a pixel from a canvas, and back, takes as long as
 
 
@@ -107,10 +108,14 @@ def _shape(
     if job.bits_per_parameter is None and is_short(config):
         with suppress(ModelError, RateError):
             config = sized(quick=is_quick, long=False)
-    if job.device.type == "cpu":
+    # Units that multiply matrices take whole blocks of channels. On a CPU short fits were none the
+    # better for it.
+    if job.device.type != "cpu":
+        aligned = align_widths(config, _GPU_WIDTH)
+    elif is_quick or config.cpu_multiple == 1:
         return config
-    # Maps of other widths are copied to such before every convolution.
-    aligned = align_widths(config, _GPU_WIDTH)
+    else:
+        aligned = align_widths(config, config.cpu_multiple, num_free=_FREE_WIDTHS)
     if max_kmac_per_pixel is not None and macs_per_frame(aligned) > max(
         macs_per_frame(config), 1000 * max_kmac_per_pixel * config.height * config.width
     ):

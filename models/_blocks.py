@@ -111,7 +111,7 @@ class PixelShuffleUpsampler(nn.Sequential):
         """Apply the block."""
         if has_kernels(x) and _is_exact_gelu(self[2]):
             return conv_shuffle_gelu(self[0], x, self.stride)
-        if x.is_cuda and x.requires_grad:
+        if x.requires_grad:
             shuffled = conv_then_shuffle(self[0], x, self.stride)
         else:
             shuffled = self[1](self[0](x))
@@ -128,7 +128,7 @@ class PixelShuffleHead(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the block."""
-        if x.is_cuda and x.requires_grad:
+        if x.requires_grad:
             return conv_then_shuffle(self[0], x, self.stride)
         x_hat: Tensor = self[1](self[0](x))
         return x_hat

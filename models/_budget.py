@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import combinations, product
 from typing import Any, TypeVar
@@ -35,6 +35,10 @@ _CHEAPER = (
     *((_COARSEST, 0.93**i) for i in range(1, 13)),
 )
 _ANY = 2**62  # parameters
+# Where some widths are free while others are rounded to multiples: by what factors they change, and
+# how closely the first is found.
+_MOST_SCALED, _MOST_ROUNDED = 1.5, 1.4
+_SCALINGS = 6
 
 ConfigT = TypeVar("ConfigT", bound=NetworkConfig)
 
@@ -171,27 +175,62 @@ def _neighbours(config: ConfigT, most: int = 1) -> Iterator[ConfigT]:
             continue
 
 
-def align_widths(config: ConfigT, multiple: int) -> ConfigT:
+def align_widths(config: ConfigT, multiple: int, *, num_free: int = 0) -> ConfigT:
     """Round the widths to multiples of `multiple`, up or down, as little as keeps the total.
 
     Within 2 %; where no choice does, widths stay as they are.
+
+    Args:
+        num_free: how many of the first widths are no multiples, but grow or shrink alike by up to a
+            half until the total is met: their maps are small. Then others change by no more than
+            two fifths, and those under `multiple` not at all.
     """
     total = count_parameters(config).total
-    choices = [
-        sorted({max(multiple, width // multiple * multiple), -(-width // multiple) * multiple})
-        for width in config.channels
-    ]
-    candidates = []
-    for widths in product(*choices):
+    first, rest = config.channels[:num_free], config.channels[num_free:]
+    choices = [_multiples_near(width, multiple, is_bounded=num_free > 0) for width in rest]
+
+    def distortion(widths: Sequence[int]) -> float:
+        logarithms = (math.log(after / before) for after, before in zip(widths, rest, strict=True))
+        return sum(each**2 for each in logarithms)
+
+    # Of equals the one that computes least, the wider stages coming first.
+    for widths in sorted(product(*choices), key=lambda w: (round(distortion(w), 6), w[::-1])):
+        found = None
         with suppress(ModelError):  # outside the limits, or not as the network has them
-            candidates.append(dataclasses.replace(config, channels=widths))
+            found = _with_first(config, first, widths, total)
+        if found is not None and _error(found, total) <= TOLERANCE:
+            return found
+    return config
 
-    def distortion(candidate: NetworkConfig) -> float:
-        pairs = zip(candidate.channels, config.channels, strict=True)
-        return sum(math.log(after / before) ** 2 for after, before in pairs)
 
-    kept = [candidate for candidate in candidates if _error(candidate, total) <= TOLERANCE]
-    return min(kept, key=distortion, default=config)
+def _multiples_near(width: int, multiple: int, *, is_bounded: bool) -> list[int]:
+    """Return the multiples on both sides of a width, or those of them that are near; or itself."""
+    down, up = width // multiple * multiple, -(-width // multiple) * multiple
+    if not is_bounded:
+        return sorted({max(multiple, down), up})
+    near = {each for each in (down, up) if 1 / _MOST_ROUNDED <= each / width <= _MOST_ROUNDED}
+    return sorted(near) if near and width >= multiple else [width]
+
+
+def _with_first(
+    config: ConfigT, first: tuple[int, ...], rest: tuple[int, ...], total: int
+) -> ConfigT:
+    """Return the configuration of these widths whose first ones, times one factor, meet `total`."""
+
+    def scaled(factor: float) -> ConfigT:
+        widths = (max(1, round(width * factor)) for width in first)
+        return dataclasses.replace(config, channels=(*widths, *rest))
+
+    best, low, high = scaled(1.0), 1 / _MOST_SCALED, _MOST_SCALED
+    for _ in range(_SCALINGS if first else 0):
+        middle = math.sqrt(low * high)
+        candidate = scaled(middle)
+        best = min(best, candidate, key=lambda each: _error(each, total))
+        if count_parameters(candidate).total < total:
+            low = middle
+        else:
+            high = middle
+    return best
 
 
 def check_overrides(config_class: type[NetworkConfig], overrides: Mapping[str, object]) -> None:

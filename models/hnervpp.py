@@ -60,6 +60,7 @@ class HNeRVPPConfig(HybridConfig):
     margin: int = 0  # pixels by which the canvas is larger, on each side; padding comes on top
 
     follows_motion: ClassVar[bool] = True
+    cpu_multiple: ClassVar[int] = 16
 
     @property
     def upsampling(self) -> int:

@@ -95,7 +95,7 @@ def test_networks_have_room_for_motion() -> None:
 def test_a_bound_leaves_time_for_motion() -> None:
     budget: dict[str, Any] = {"epochs": 1000, "num_bytes": 48_000}
     free = configured(**budget)
-    bound = 1.05 * macs_per_frame(free) / (1000 * 144 * 176)
+    bound = 1.2 * macs_per_frame(free) / (1000 * 144 * 176)
     assert configured(**budget, max_kmac_per_pixel=bound) == free
     motion = ClipMotion(torch.zeros(NUM_FRAMES, 2, 4, 5), gain_db=3.0)
     assert macs_per_frame(configured(**budget, motion=motion)) > macs_per_frame(free)
@@ -124,3 +124,12 @@ def test_a_gpu_keeps_the_bound_of_what_decoding_may_take() -> None:
         here, there = (configured(device=d, **told) for d in ("cpu", "cuda"))
         least = max(9.0 * 1000 * 144 * 176, macs_per_frame(here))
         assert macs_per_frame(there) <= least
+
+
+def test_long_fits_on_a_cpu_have_widths_that_its_units_take_whole() -> None:
+    size: dict[str, Any] = {"num_bytes": 150_000, "bits_per_parameter": 5.0}
+    config = configured(epochs=100, **size)
+    assert all(width % 16 == 0 for width in config.channels[2:])
+    # Their authors' widths, and shapes of short fits, stay as they are.
+    assert any(w % 16 for w in configured(model="nervpp", epochs=100, **size).channels[2:])
+    assert any(w % 16 for w in configured(epochs=10, **size).channels[2:])

@@ -204,3 +204,31 @@ def test_widths_are_rounded_where_the_total_stays(name: str) -> None:
             assert after == pytest.approx(before, rel=0.02)
     # What a multiple of 8 is too coarse for stays as it is.
     assert bool(aligned) == (name not in ("ffnerv", "nerv", "nerv-boost"))
+
+
+def test_first_widths_may_take_up_what_rounding_the_others_changes() -> None:
+    clip = {"height": 320, "width": 640, "num_frames": 132, "motion": 1}
+    config = models.for_budget("hnervpp", 370_000, **clip)
+    found = models.align_widths(config, 16, num_free=2)
+    assert any(width % 16 for width in config.channels[2:])
+    assert not any(width % 16 for width in found.channels[2:])
+    assert found.channels[:2] != config.channels[:2]
+    before, after = (models.count_parameters(c).total for c in (config, found))
+    assert after == pytest.approx(before, rel=0.02)
+
+
+def test_widths_under_the_multiple_are_left_where_some_are_free() -> None:
+    clip = {"height": 144, "width": 176, "num_frames": 30}
+    config = models.for_budget("hnervpp", 30_000, **clip)
+    assert max(config.channels[2:]) < 16
+    assert models.align_widths(config, 16, num_free=2) == config
+
+
+def test_a_rounding_that_is_too_far_is_left_out() -> None:
+    """22 channels are 16 or 32: the one too few, by more than the first widths make up, the other
+    too many.
+    """
+    clip = {"height": 320, "width": 640, "num_frames": 132, "channels": (11, 22, 22, 22, 22)}
+    fields = {"strides": (2, 2, 2, 2), "head_stride": 2, "plain_stages": 0, "embedding_channels": 1}
+    config = models.HNeRVPPConfig(**clip, **fields)
+    assert models.align_widths(config, 16, num_free=2) == config
