@@ -95,7 +95,8 @@ def test_networks_have_room_for_motion() -> None:
 def test_a_bound_leaves_time_for_motion() -> None:
     budget: dict[str, Any] = {"epochs": 1000, "num_bytes": 48_000}
     free = configured(**budget)
-    bound = 1.2 * macs_per_frame(free) / (1000 * 144 * 176)
+    # As much as before its widths were rounded, here downwards.
+    bound = 1.5 * macs_per_frame(free) / (1000 * 144 * 176)
     assert configured(**budget, max_kmac_per_pixel=bound) == free
     motion = ClipMotion(torch.zeros(NUM_FRAMES, 2, 4, 5), gain_db=3.0)
     assert macs_per_frame(configured(**budget, motion=motion)) > macs_per_frame(free)
