@@ -34,7 +34,7 @@ from inrcodec.errors import EvaluationError, InrcodecError
 
 RESULTS = Path(__file__).resolve().parent / "results"
 RESULT = RESULTS / "equal_time_cpu.json"
-BIKES_RESULT = RESULTS / "equal_time_cpu_bikes.json"  # of another machine
+XEON_RESULT = RESULTS / "equal_time_cpu_xeon.json"  # of another machine
 FILES = RESULTS / "files"
 
 BUDGETS = (120.0, 600.0, 1800.0)  # seconds of a whole encode
@@ -389,7 +389,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     reporter.set_defaults(action=report_command)
     runner.add_argument("--result", type=Path, default=RESULT, metavar="JSON")
     for command in (verifier, reporter):
-        default = [RESULT, BIKES_RESULT]
+        default = [RESULT, XEON_RESULT]
         command.add_argument("--result", nargs="+", type=Path, default=default, metavar="JSON")
     return parser.parse_args(argv)
 

@@ -18,13 +18,13 @@ from inrcodec._segment_encode import size_network
 from inrcodec._source import Source
 from inrcodec.errors import ModelError, RateError
 from inrcodec.fitting import ClipMotion, FitConfig, choose_encoding
-from inrcodec.models import NetworkConfig, align_widths, macs_per_frame
+from inrcodec.models import NetworkConfig, align_widths, entry, macs_per_frame
 
 # A fit that visits every frame less often takes a network whose steps cost less; how often it will
 # is guessed from multiply-accumulates of the decoder a second of fit, of a CPU's core or of a GPU,
 # and from what a visit takes besides.
-_FEWEST_VISITS = 25
-_MACS_A_CORE_SECOND, _MACS_A_GPU_SECOND = 1.15e10, 3e12
+_FEWEST_VISITS = 16
+_MACS_A_CORE_SECOND, _MACS_A_GPU_SECOND = 2e10, 3e12
 _SECONDS_A_VISIT = 0.003
 _GPU_WIDTH = 8  # channels of bfloat16 that a GPU's matrix units read at once
 _FREE_WIDTHS = 2  # of the stem and the first stage, where a CPU spends little
@@ -58,6 +58,8 @@ def configure(
 ) -> NetworkConfig:
     """Choose the network of a segment, which follows its motion unless the bytes are too few."""
     settings, bound = job.model_settings, job.max_kmac_per_pixel
+    if job.device.type == "cpu":
+        settings = {**entry(job.model).config_class.cpu_settings, **settings}
     if motion is not None:
         left = None if bound is None else bound - PLACE_KMAC_PER_PIXEL
         with suppress(ModelError, RateError):

@@ -15,12 +15,14 @@ The stem is half as wide as the stages, since few embeddings make few directions
 wide. Nothing is computed at full resolution: there a CPU spends most of a step on layers that hold
 almost no parameters. Where the fit will be short or decoding must be fast, a head that shuffles by
 4 takes the place of the last stage, and widths grow slowly from the stem towards it
-(benchmarks/notes/flagship.md).
+(benchmarks/notes/flagship.md). Fits on a CPU leave the separable blocks of the last two stages out,
+where they take longest (benchmarks/notes/step.md).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -61,6 +63,7 @@ class HNeRVPPConfig(HybridConfig):
 
     follows_motion: ClassVar[bool] = True
     cpu_multiple: ClassVar[int] = 16
+    cpu_settings: ClassVar[Mapping[str, object]] = {"plain_stages": 2}
 
     @property
     def upsampling(self) -> int:

@@ -230,7 +230,7 @@ def test_bilinear_by_products_keeps_what_is_level_in_bfloat16(scale: int) -> Non
 
 @pytest.mark.parametrize("stride", [2, 3])
 def test_shuffling_what_lies_together_is_pixel_shuffle(stride: int) -> None:
-    """It is how a GPU fits; the gradients of the weights arrive in their own order."""
+    """It is how fits do it; the gradients of the weights arrive in their own order."""
     block = PixelShuffleUpsampler(5, 4, stride=stride, kernel_size=3).double()
     x = torch.randn(2, 5, 6, 7, dtype=torch.float64).contiguous(memory_format=torch.channels_last)
     reference = block[1](block[0](x))
