@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ from inrcodec.models import NetworkConfig, align_widths, entry, macs_per_frame
 # is guessed from multiply-accumulates of the decoder a second of fit, of a CPU's core or of a GPU,
 # and from what a visit takes besides.
 _FEWEST_VISITS = 16
+_MANY_VISITS = 200  # from which on steps that learn more are worth their time on a CPU
 _MACS_A_CORE_SECOND, _MACS_A_GPU_SECOND = 2e10, 3e12
 _SECONDS_A_VISIT = 0.003
 _GPU_WIDTH = 8  # channels of bfloat16 that a GPU's matrix units read at once
@@ -57,9 +59,26 @@ def configure(
     num_rounds: float,
 ) -> NetworkConfig:
     """Choose the network of a segment, which follows its motion unless the bytes are too few."""
-    settings, bound = job.model_settings, job.max_kmac_per_pixel
-    if job.device.type == "cpu":
-        settings = {**entry(job.model).config_class.cpu_settings, **settings}
+    told: dict[str, Any] = {"frames": frames, "motion": motion, "num_rounds": num_rounds}
+    settings = job.model_settings
+    on_cpu = entry(job.model).config_class.cpu_settings if job.device.type == "cpu" else {}
+    if on_cpu:
+        config = _configured(job, num_bytes, {**on_cpu, **settings}, **told)
+        if _expected_visits(job, config) / num_rounds < _MANY_VISITS:
+            return config
+    return _configured(job, num_bytes, settings, **told)
+
+
+def _configured(
+    job: EncodeJob,
+    num_bytes: int,
+    settings: Mapping[str, object],
+    *,
+    frames: Tensor,
+    motion: ClipMotion | None,
+    num_rounds: float,
+) -> NetworkConfig:
+    bound = job.max_kmac_per_pixel
     if motion is not None:
         left = None if bound is None else bound - PLACE_KMAC_PER_PIXEL
         with suppress(ModelError, RateError):

@@ -15,8 +15,8 @@ The stem is half as wide as the stages, since few embeddings make few directions
 wide. Nothing is computed at full resolution: there a CPU spends most of a step on layers that hold
 almost no parameters. Where the fit will be short or decoding must be fast, a head that shuffles by
 4 takes the place of the last stage, and widths grow slowly from the stem towards it
-(benchmarks/notes/flagship.md). Fits on a CPU leave the separable blocks of the last two stages out,
-where they take longest (benchmarks/notes/step.md).
+(benchmarks/notes/flagship.md). All but long fits on a CPU leave the separable blocks of the last
+two stages out, where they take longest (benchmarks/notes/step.md).
 """
 
 from __future__ import annotations

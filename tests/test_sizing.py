@@ -141,7 +141,10 @@ def test_fits_on_a_cpu_leave_out_the_blocks_that_take_longest() -> None:
     kept = configured(epochs=100, num_bytes=48_000, model_settings={"plain_stages": 0})
     assert isinstance(kept, HNeRVPPConfig)
     assert kept.plain_stages == 0
-    # A GPU has kernels for them.
+    # In long fits they are worth their time, and a GPU has kernels for them.
+    long = configured(epochs=300, num_bytes=48_000)
+    assert isinstance(long, HNeRVPPConfig)
+    assert long.plain_stages == 0
     elsewhere = configured(epochs=100, num_bytes=48_000, device="cuda")
     assert isinstance(elsewhere, HNeRVPPConfig)
     assert elsewhere.plain_stages == 0
