@@ -227,7 +227,7 @@ def test_resume_refuses_a_damaged_checkpoint(tiny_clip: Path, tmp_path: Path) ->
 
 def _start_encode(clip: Path, output: Path, *options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "inrcodec", "encode", str(clip), str(output)]
-    command += ["--epochs", "3000", "--bpp", "8", "--model", "nerv", *options]
+    command += ["--epochs", "30000", "--bpp", "8", "--model", "nerv", *options]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=output.parent)
 
 

@@ -72,7 +72,7 @@ def test_embeddings_change_less(
         changes_in_steps(
             fit_waves(model, epochs=120, loss=loss, rate_weight=weight), waves_config(model)
         )
-        for weight in (0.0, 100.0)
+        for weight in (0.0, 300.0)
     )
     assert with_rate < 0.95 * without
 
