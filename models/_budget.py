@@ -188,6 +188,8 @@ def align_widths(config: ConfigT, multiple: int, *, num_free: int = 0) -> Config
     total = count_parameters(config).total
     first, rest = config.channels[:num_free], config.channels[num_free:]
     choices = [_multiples_near(width, multiple, is_bounded=num_free > 0) for width in rest]
+    if num_free:  # the last map is the largest: it gets no wider if it can get narrower
+        choices[-1:] = [each[:1] for each in choices[-1:]]
 
     def distortion(widths: Sequence[int]) -> float:
         logarithms = (math.log(after / before) for after, before in zip(widths, rest, strict=True))
