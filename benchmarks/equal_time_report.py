@@ -40,9 +40,7 @@ def write_report(
     plot = page.parent / "images" / ("equal_time_gpu.png" if of_gpu else "equal_time.png")
     compared = [r for r in records if r["variant"] not in ablation]
     if compared:
-        clips = sorted({r["clip"] for r in compared})
-        drawn = [r for clip in clips for r in beside_baseline(of_clip(compared, clip))]
-        draw(drawn, plot, named=named)
+        draw(beside_baseline(compared), plot, named=named)
     text = page.read_text()
     if of_gpu:
         found = {"gpu": gpu_rows(compared, named)}
@@ -74,13 +72,13 @@ def tables(
     ablated = [r for r in records if r["variant"] in ablation]
     processors = {r["processor"] for r in ablated}
     ablated += [r for r in records if r["variant"] == FLAGSHIP and r["processor"] in processors]
-    bunny = of_clip(compared, "bunny")
-    main = beside_baseline(bunny)
+    main = beside_baseline(compared)
+    elsewhere = [r for r in of_clip(compared, "bunny") if r not in main]
     return {
-        "equal-time": equal_time_rows(main, BASELINE, named, budgets),
-        "elsewhere": equal_time_rows([r for r in bunny if r not in main], FLAGSHIP, named, budgets),
+        "equal-time": equal_time_rows(of_clip(main, "bunny"), BASELINE, named, budgets),
+        "elsewhere": equal_time_rows(elsewhere, FLAGSHIP, named, budgets),
         "bikes": equal_time_rows(of_clip(compared, "bikes"), BASELINE, named, budgets),
-        "time-to-quality": time_rows(records, named),
+        "time-to-quality": time_rows(beside_baseline(records), named),
         "ablation": equal_time_rows(of_clip(ablated, "bunny"), FLAGSHIP, [FLAGSHIP], budgets),
     }
 
@@ -97,9 +95,10 @@ def of_clip(records: Iterable[Record], clip: str) -> list[Record]:
 
 
 def beside_baseline(records: Sequence[Record]) -> list[Record]:
-    """Return those of the machines that the baseline was fitted on; all, where it was not."""
-    processors = {r["processor"] for r in records if r["variant"] == BASELINE}
-    return [r for r in records if not processors or r["processor"] in processors]
+    """Return those of the machines that a clip's baseline was fitted on; all, where it was not."""
+    found = {(r["clip"], r["processor"]) for r in records if r["variant"] == BASELINE}
+    clips = {clip for clip, _ in found}
+    return [r for r in records if r["clip"] not in clips or (r["clip"], r["processor"]) in found]
 
 
 def equal_time_rows(
@@ -128,7 +127,7 @@ def time_rows(records: Sequence[Record], named: Sequence[str]) -> list[str]:
     """Return when variants are as good as the baseline after its longest budget."""
     rows = []
     for clip in sorted({r["clip"] for r in records}, reverse=True):
-        ours = beside_baseline(of_clip(records, clip))
+        ours = of_clip(records, clip)
         longest = max((r["budget_seconds"] for r in ours if r["variant"] == BASELINE), default=0)
         goal = measured(ours, BASELINE, longest)
         for name in named:

@@ -183,13 +183,14 @@ def align_widths(config: ConfigT, multiple: int, *, num_free: int = 0) -> Config
     Args:
         num_free: how many of the first widths are no multiples, but grow or shrink alike by up to a
             half until the total is met: their maps are small. Then others change by no more than
-            two fifths, and those under `multiple` not at all.
+            two fifths, those under `multiple` not at all, and the last, whose map is the largest,
+            becomes narrower where that is near enough.
     """
     total = count_parameters(config).total
     first, rest = config.channels[:num_free], config.channels[num_free:]
     choices = [_multiples_near(width, multiple, is_bounded=num_free > 0) for width in rest]
-    if num_free:  # the last map is the largest: it gets no wider if it can get narrower
-        choices[-1:] = [each[:1] for each in choices[-1:]]
+    if num_free and choices:
+        choices[-1] = choices[-1][:1]
 
     def distortion(widths: Sequence[int]) -> float:
         logarithms = (math.log(after / before) for after, before in zip(widths, rest, strict=True))

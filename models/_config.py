@@ -103,8 +103,8 @@ class NetworkConfig:
     follows_motion: ClassVar[bool] = False  # if its field `motion` is set
     # A CPU's matrix units take as long for 17 channels as for 32. Networks that follow their
     # authors' widths keep them: 1.
-    cpu_multiple: ClassVar[int] = 1  # of the widths of a fit on a CPU, but the first
-    cpu_settings: ClassVar[Mapping[str, object]] = {}  # fields of a short fit on a CPU
+    cpu_multiple: ClassVar[int] = 1  # of the widths of a fit on a CPU, but those of small maps
+    cpu_settings: ClassVar[Mapping[str, object]] = {}  # fields of all but long fits on a CPU
     margin = 0  # pixels drawn beyond the frame on each side; a field, where there may be some
 
     def __post_init__(self) -> None:
