@@ -45,6 +45,7 @@ def points() -> list[Point]:
         {"model": model, "recipe": recipe, "seed": 0, "fresh": False}
         for recipe in ("default", "paper")
         for model in models.names()
+        if has_recipe(model, recipe)
     ]
     wanted += [
         {"model": model, "recipe": recipe, "seed": seed, "fresh": False}
@@ -54,6 +55,17 @@ def points() -> list[Point]:
     ]
     wanted += [{"model": m, "recipe": "default", "seed": 0, "fresh": True} for m in FRESH]
     return wanted
+
+
+def has_recipe(model: str, recipe: str) -> bool:
+    """Whether the recipe is there for this network; `paper` is for those of a paper."""
+    from inrcodec.fitting import recipe_config
+
+    try:
+        recipe_config(recipe, model)
+    except ValueError:
+        return False
+    return True
 
 
 def run(core: int, *, reverse: bool, only: list[str] | None) -> None:

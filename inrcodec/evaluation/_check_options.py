@@ -33,9 +33,10 @@ def check_options(options: EvalOptions) -> None:
     if any(not bpp > 0 for bpp in options.bpps or ()):
         raise ValueError(f"bpps are {options.bpps}, each must be > 0")
     resolve_device(options.device)
-    recipe = options.recipe or preset_named(options.preset).recipe
+    preset = preset_named(options.preset)
+    recipe = options.recipe or preset.recipe
     budget = {"epochs": options.epochs, "seconds": options.time_seconds}
     if options.epochs is None and options.time_seconds is None:
-        budget["epochs"] = preset_named(options.preset).epochs
+        budget["epochs"] = preset.epochs
     for network in [name for name in options.codecs if kind_of(name) == "inr"]:
         recipe_config(recipe, network, **budget, seed=options.seed)

@@ -75,6 +75,7 @@ def test_eval_reports_failed_points(
         (["--codecs", "x264", "--points", "0.1"], "--points is for networks"),
         (["--codecs", "hnerv", "--gop", "8"], "--gop is for reference codecs"),
         (["--preset", "quick"], "preset is 'quick'"),
+        (["--preset", "quick", "--recipe", "muon", "--time", "9s"], "preset is 'quick'"),
         (["--recipe", "secret"], "recipe is 'secret'"),
         (["--device", "tpu"], "device is 'tpu'"),
         (["--anchor", "libaom"], "--anchor is 'libaom', must be one of hnerv"),
