@@ -62,7 +62,7 @@ def has_recipe(model: str, recipe: str) -> bool:
     from inrcodec.fitting import recipe_config
 
     try:
-        recipe_config(recipe, model)
+        recipe_config(recipe, model, epochs=1)
     except ValueError:
         return False
     return True

@@ -110,7 +110,7 @@ def encode(
         Interrupted: Ctrl-C, after the checkpoint was saved.
     """
     started = time.perf_counter()
-    # Plain numbers, for the checkpoint: NumPy's are welcome too.
+    # Plain numbers, for the checkpoint: NumPy's are welcome too, there as in the options.
     bpp = None if bpp is None else float(bpp)
     size_bytes = None if size_bytes is None else int(size_bytes)
     psnr = None if psnr is None else float(psnr)
@@ -156,7 +156,7 @@ def encode(
             encoding.job,
             num_bytes,
             name="0",
-            seconds=time_seconds,
+            seconds=encoding.options.time_seconds,
             session=encoding.session,
             bars=encoding.bars,
         )

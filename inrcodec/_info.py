@@ -11,7 +11,7 @@ from typing import Any
 from inrcodec._decoder import VideoDecoder
 from inrcodec._segment_codec import embedding_grid, tensor_layout
 from inrcodec.bitstream import InrFile, segment_sizes
-from inrcodec.models import count_parameters, macs_per_frame
+from inrcodec.models import NetworkConfig, count_parameters, macs_per_frame
 
 _BAR_WIDTH = 30
 
@@ -24,7 +24,7 @@ def describe(path: str | Path) -> dict[str, Any]:
     """
     with VideoDecoder(path, device="cpu") as decoder, InrFile(path) as file:
         header, metadata = decoder.header, decoder.metadata
-        configs = [decoder.segment_config(i) for i in range(len(header.segments))]
+        configs: list[NetworkConfig] = []
         sizes: dict[str, int] = {}
         for name, size in file.sizes():
             if name != "segment":
@@ -32,7 +32,9 @@ def describe(path: str | Path) -> dict[str, Any]:
         tensors: dict[str, list[float]] = {}
         sizes["side_information"] = 0
         entropy_bits = 0.0
-        for i, config in enumerate(configs):
+        for i in range(len(header.segments)):
+            config = decoder.segment_config(i)
+            configs.append(config)
             names, counts, groups = tensor_layout(config)
             segment = segment_sizes(
                 file.segment(i),

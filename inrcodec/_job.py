@@ -15,6 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from inrcodec._decoder import VideoDecoder
@@ -26,7 +27,7 @@ from inrcodec._progress import ProgressBars
 from inrcodec._report import EncodeReport
 from inrcodec._rounds import SCORED_AT_ONCE, EncodedVideo, check_time
 from inrcodec._segment_encode import split_segments
-from inrcodec._session import Session
+from inrcodec._session import MOTIONS, Session
 from inrcodec._sizing import EncodeJob
 from inrcodec._source import Source, SourceOptions, read_source
 from inrcodec.bitstream import pack_audio, section_bytes, write_atomically
@@ -50,8 +51,6 @@ from inrcodec.models import (
     macs_per_frame,
 )
 from inrcodec.video import RawVideoFormat
-
-_MOTIONS = "motions"  # under which a checkpoint has them
 
 
 @dataclass(frozen=True)
@@ -90,11 +89,24 @@ class EncodeOptions:
             value = getattr(self, name)
             if value is not None and value != int(value):
                 raise ValueError(f"{name} is {value}, must be a whole number")
+        self._take_plain_numbers()
         if self.bits_per_parameter and self.bits_per_parameter > MAX_BITS_PER_PARAMETER:
             raise ValueError(
                 f"bits_per_parameter is {self.bits_per_parameter:g}, "
                 f"must be <= {MAX_BITS_PER_PARAMETER:g}"
             )
+
+    def _take_plain_numbers(self) -> None:
+        """Make NumPy's numbers Python's: a checkpoint holds no others."""
+        kinds: dict[str, Callable[[Any], object]] = {
+            **dict.fromkeys(("epochs", "segment_frames", "seed"), int),
+            **dict.fromkeys(("time_seconds", "bits_per_parameter"), float),
+            **dict.fromkeys(("fit_settings", "model_settings"), _plain_settings),
+        }
+        for name, kind in kinds.items():
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, kind(value))
 
 
 class Encoding:
@@ -134,8 +146,8 @@ class Encoding:
             epochs=epochs,
             model=model,
             recipe=options.recipe or chosen.recipe,
-            fit_settings=dict(options.fit_settings or {}),
-            model_settings=dict(options.model_settings or {}),
+            fit_settings=options.fit_settings or {},
+            model_settings=options.model_settings or {},
         )
         fit_config = _fit_config(self.options)
         device = resolve_device(options.device)
@@ -146,7 +158,7 @@ class Encoding:
 
         self.bars = ProgressBars(enabled=options.progress, on_fit=options.on_progress)
         clip = _read(source, options, self.bars)
-        self.seconds = {"read": time.perf_counter() - started}
+        read_seconds = time.perf_counter() - started
         self.bpp = chosen.bpp  # of the preset
         of_size = any(wishes.get(name) is not None for name in ("size_bytes", "sizes_bytes"))
         self.session = Session(
@@ -157,9 +169,14 @@ class Encoding:
                 "audio": options.audio if of_size else None,  # takes bytes from the fit
             },
             clip.frames,
+            time_seconds=self.options.time_seconds,
             resume=options.resume,
             started=started,
         )
+        self.session.spend("read", read_seconds)
+        if options.time_seconds is not None:
+            # The imports that a command takes out of its time differ from call to call.
+            fit_config = replace(fit_config, seconds=self.session.time_seconds)
         self.job = EncodeJob(
             clip,
             [pack_audio(stream) for stream in clip.audio],
@@ -172,7 +189,6 @@ class Encoding:
             options.bits_per_parameter,
             chosen.kmac_bound(model, height=clip.frames.shape[2], width=clip.frames.shape[3]),
         )
-        self._motion_seconds = 0.0
 
     def check_target(self, path: Path) -> None:
         """Refuse a file to write that is the source, or is there and is no file.
@@ -194,7 +210,7 @@ class Encoding:
         if self.options.time_seconds is not None and self.session.is_new:
             check_time(self.options.time_seconds - before)
         self.job = replace(self.job, motions=_find_motions(self.job, self.session, self.bars))
-        self._motion_seconds = self.session.seconds() - before
+        self.session.spend("motion", self.session.seconds() - before)
 
     def bytes_of_bpp(self, bpp: float) -> int:
         """Return what the file may take at so many bits per pixel, audio excluded."""
@@ -228,11 +244,17 @@ class Encoding:
         Args:
             encoded: what to write.
             path: where.
-            code_seconds: that coding it took; None for all that was neither reading nor fitting.
+            code_seconds: that coding it took; None where it is the only file: then its fits are all
+                that were made, and coding is all that was neither reading nor fitting.
         """
         write_atomically(path, encoded.to_bytes())
-        fit_seconds = self._motion_seconds + sum(fit.seconds for fit in encoded.fits)
-        seconds = {**self.seconds, "fit": fit_seconds}
+        read_seconds, motion_seconds = (self.session.spent[stage] for stage in ("read", "motion"))
+        fit_seconds = motion_seconds + (
+            self.session.fit_seconds()
+            if code_seconds is None
+            else sum(fit.seconds for fit in encoded.fits)
+        )
+        seconds = {"read": read_seconds, "fit": fit_seconds}
         if code_seconds is None:
             code_seconds = self.session.seconds() - sum(seconds.values())
         started = time.perf_counter()
@@ -241,6 +263,16 @@ class Encoding:
         seconds |= {"code": code_seconds, "verify": time.perf_counter() - started}
         seconds["total"] = sum(seconds.values())
         return _report(self.job, encoded, quality, seconds, path=path, options=self.options)
+
+
+def _plain_settings(settings: Mapping[str, object]) -> dict[str, object]:
+    return {name: _plain(value) for name, value in settings.items()}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_plain, value))
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def check_positive(name: str, value: float | None) -> None:
@@ -289,7 +321,7 @@ def _find_motions(
     job: EncodeJob, session: Session, bars: ProgressBars
 ) -> tuple[ClipMotion | None, ...]:
     """Return the motion of every segment, where its network is to follow it; found once."""
-    kept = session.finished.get(_MOTIONS)
+    kept = session.finished.get(MOTIONS)
     if kept is not None:
         return tuple(None if m is None else ClipMotion(**m) for m in kept["segments"])
     motions = tuple(
@@ -303,7 +335,7 @@ def _find_motions(
         for a, b in split_segments(len(job.source.frames), job.segment_frames)
     )
     if any(motions):
-        session.remember(_MOTIONS, {"segments": [None if m is None else vars(m) for m in motions]})
+        session.remember(MOTIONS, {"segments": [None if m is None else vars(m) for m in motions]})
     return motions
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Preset:
-    """What `--preset` stands for; every field can be overridden by its own option."""
+    """What `--preset` stands for; each field but the bound has an option that overrides it."""
 
     model: str  # a name in the zoo
     bpp: float  # bits per pixel of the file, audio excluded

@@ -54,6 +54,8 @@ def search_quality(
         except RateError:
             # No network is so small: nothing was fitted, so this is no round.
             too_small = max(too_small, num_bytes)
+            if enough <= _CLOSE * too_small:
+                break
             num_bytes = _next_size(num_bytes, math.inf, too_small, enough)
             continue
         except (TimeError, ModelSizeError):  # no time is left, or no network is so large

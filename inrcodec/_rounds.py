@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from inrcodec._progress import ProgressBars
+from inrcodec._seeded import seeded
 from inrcodec._segment_codec import SegmentDecoder
 from inrcodec._segment_encode import (
     SegmentJob,
@@ -301,8 +302,11 @@ def _fit(
         state = unpack_state(session.bases[base_key])
     if state is not None:
         _checked(state, shape, session)
+    seconds_left = None
     if state is not None and part.fit.seconds is not None:
-        # The schedule of an interrupted fit goes on as it was planned.
+        # The schedule of an interrupted fit goes on as it was planned, only faster where reading
+        # the clip again took of its time.
+        seconds_left = part.fit.seconds if base_key is None else None
         part = replace(part, fit=replace(part.fit, seconds=state["budget_seconds"]))
 
     def with_budget(fit_state: dict[str, Any]) -> dict[str, Any]:
@@ -320,6 +324,7 @@ def _fit(
             config,
             part,
             state=state,
+            seconds_left=seconds_left,
             on_progress=report,
             on_quantize=remember,
             save=lambda fit_state: session.save_fit(key, with_budget(fit_state)),
@@ -335,12 +340,12 @@ def _fit(
 def _checked(kept: dict[str, Any], shape: str, session: Session) -> dict[str, Any]:
     """Return what a checkpoint has of a fit, if it is of this network.
 
-    Which one an encode takes depends on its time too, and on the number of threads.
+    Which one an encode takes depends on the number of threads too.
     """
     if kept["shape"] != shape:
         raise CheckpointError(
-            f"{session.path} has a fit of another network: resume with the same call, its time "
-            "included, or delete it"
+            f"{session.path} has a fit of another network: resume with the same call and as many "
+            "threads, or delete it"
         )
     return kept
 
@@ -375,7 +380,8 @@ def _fixed_bytes(header: Header) -> int:
 def _reserve_seconds(job: EncodeJob, configs: list[NetworkConfig]) -> float:
     """Seconds that coding and verifying will take, from frames decoded and scored now."""
     frames = job.source.frames[: min(SCORED_AT_ONCE, configs[0].num_frames)]
-    network = build(job.model, configs[0], with_encoder=False)
+    with seeded(job.fit.seed):
+        network = build(job.model, configs[0], with_encoder=False)
     shape = network.embedding_shape
     embeddings = None if shape is None else torch.zeros(len(frames), *shape)
     decoder = SegmentDecoder(network, embeddings, device=job.device)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inrcodec._presets import BITS_PER_PARAMETER
+from inrcodec._seeded import seeded
 from inrcodec._segment_codec import embedding_grid, tensor_layout
 from inrcodec.bitstream import TooDenseError, pack_segment
 from inrcodec.errors import ModelSizeError, RateError
@@ -142,6 +143,7 @@ def fit_segment(
     job: SegmentJob,
     *,
     state: dict[str, Any] | None,
+    seconds_left: float | None = None,
     on_progress: Callable[[FitProgress], None],
     on_quantize: Callable[[dict[str, Any]], None] = lambda state: None,
     save: Callable[[dict[str, Any]], None],
@@ -164,6 +166,7 @@ def fit_segment(
         goal_db=job.goal_db,
         motion=job.motion,
         state=state,
+        seconds_left=seconds_left,
         on_progress=on_progress,
         on_quantize=on_quantize,
         save=save,
@@ -255,6 +258,5 @@ def _finer(
 
 
 def _initialise(model: str, config: NetworkConfig, seed: int) -> Network:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return build(model, config)

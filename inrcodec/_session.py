@@ -20,7 +20,10 @@ from torch import Tensor
 from inrcodec.errors import CheckpointError
 from inrcodec.fitting import load_checkpoint, save_checkpoint
 
-_LAYOUT = 10  # of what a checkpoint holds; those of other versions are refused
+MOTIONS = "motions"
+"""Under which a checkpoint has the clip's motion, among what is finished."""
+
+_LAYOUT = 11  # of what a checkpoint holds; those of other versions are refused
 
 
 class Session:
@@ -30,6 +33,7 @@ class Session:
         output: the file that is being made.
         options: everything that the result depends on but the frames; plain values.
         frames: `(N, 3, H, W)` uint8, of which a checksum goes into the fingerprint.
+        time_seconds: of the whole encode, if it is bound.
         resume: whether to go on from an earlier checkpoint, if there is one.
         started: `time.perf_counter()` when the encode began.
 
@@ -43,6 +47,7 @@ class Session:
         options: Mapping[str, Any],
         frames: Tensor,
         *,
+        time_seconds: float | None = None,
         resume: bool,
         started: float,
     ) -> None:
@@ -52,6 +57,8 @@ class Session:
         self.finished: dict[str, dict[str, Any]] = {}
         self.fit_states: dict[str, dict[str, Any]] = {}
         self.bases: dict[str, Tensor] = {}  # packed states, that several fits go on from
+        self.spent = {"read": 0.0, "motion": 0.0}  # seconds, those before a resume included
+        self.time_seconds = time_seconds  # as the first call had it
         self.started = started
         if resume and self.path.exists():
             self._load()
@@ -59,6 +66,15 @@ class Session:
     def seconds(self) -> float:
         """Seconds of the whole encode so far, those before a resume included."""
         return time.perf_counter() - self.started
+
+    def spend(self, stage: str, seconds: float) -> None:
+        """Count what a stage before the fits took."""
+        self.spent[stage] += seconds
+
+    def fit_seconds(self) -> float:
+        """Seconds of all fits that are finished."""
+        fits = (result for key, result in self.finished.items() if key != MOTIONS)
+        return sum(float(fit["seconds"]) for fit in fits)
 
     @property
     def is_new(self) -> bool:
@@ -95,6 +111,8 @@ class Session:
             {
                 "options": json.dumps(self.options, sort_keys=True),
                 "seconds": self.seconds(),
+                "spent": self.spent,
+                "time_seconds": self.time_seconds,
                 "finished": self.finished,
                 "fits": self.fit_states,
                 "bases": self.bases,
@@ -105,7 +123,8 @@ class Session:
         state = load_checkpoint(self.path)
         try:
             options = json.loads(state["options"])
-            seconds = state["seconds"]
+            seconds, self.spent = state["seconds"], state["spent"]
+            self.time_seconds = state["time_seconds"]
             self.finished, self.fit_states = state["finished"], state["fits"]
             self.bases = state["bases"]
         except (KeyError, TypeError, ValueError) as exc:

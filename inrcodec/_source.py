@@ -84,9 +84,12 @@ def read_source(
         progress: wraps the frames as they are read; given the expected number of them.
 
     Raises:
+        ValueError: the format of a raw file is given, and the source is none.
         VideoError: the source cannot be read, or its time stamps do not increase.
     """
     path = source_path(name)
+    if options.raw is not None and Path(path).suffix.lower() != ".yuv":
+        raise ValueError(f"raw (--video-size) is the format of raw .yuv files, and {path} is none")
     raw = options.raw or raw_format(name, path)
     with VideoReader(
         path,

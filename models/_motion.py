@@ -66,8 +66,8 @@ def read_displaced(canvas: Tensor, pixels: Tensor, size: tuple[int, int]) -> Ten
     with _exact(device):
         shift = down @ pixels @ across[column : column + width].T  # (B, 2, H, W)
     # grid_sample's coordinates: -1 and 1 are the outer edges of the canvas.
-    x = torch.arange(width, device=device) + (column + 0.5)
-    y = torch.arange(height, device=device)[:, None] + (row + 0.5)
+    x = torch.arange(width, dtype=torch.float32, device=device) + (column + 0.5)
+    y = torch.arange(height, dtype=torch.float32, device=device)[:, None] + (row + 0.5)
     grid_x = (shift[:, 0] + x) * (2 / columns) - 1
     grid_y = (shift[:, 1] + y) * (2 / rows) - 1
     grid = torch.stack((grid_x, grid_y), 1).permute(0, 2, 3, 1)  # (B, H, W, 2)
@@ -135,8 +135,8 @@ def _interpolation(num_cells: int, num_pixels: int, *, device: torch.device) -> 
     at = (2 * pixels + 1) * num_cells - num_pixels  # over 2 * num_pixels, in cells: exact integers
     at = at.clamp(0, 2 * num_pixels * (num_cells - 1))
     first = at // (2 * num_pixels)
-    share = (at % (2 * num_pixels)) / (2 * num_pixels)  # of the next cell
-    weights = torch.zeros(num_pixels, num_cells, device=device)
+    share = (at % (2 * num_pixels)).float() / (2 * num_pixels)  # of the next cell
+    weights = torch.zeros(num_pixels, num_cells, dtype=torch.float32, device=device)
     weights[pixels, first] = 1 - share
     weights[pixels, (first + 1).clamp(max=num_cells - 1)] += share
     return weights

@@ -22,6 +22,7 @@ import torch
 import inrcodec
 from inrcodec import _segment_codec, models
 from inrcodec._decoder import VideoDecoder
+from inrcodec._info import describe
 from inrcodec._segment_codec import SegmentDecoder, read_segment
 from inrcodec.bitstream import InrFile, TimeStamps, file_bytes
 from inrcodec.errors import BitstreamError
@@ -382,3 +383,33 @@ def test_audio_that_is_not_written_need_not_be_sound(segmented_inr: Path, tmp_pa
     with pytest.raises(BitstreamError, match="section AUDI is damaged"):
         inrcodec.decode(damaged, tmp_path / "b.mp4")
     assert not (tmp_path / "b.mp4").exists()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_another_default_dtype_changes_no_pixel(dtype: torch.dtype) -> None:
+    path = Path(__file__).parent / "golden" / "v2-hnervpp-motion.inr"
+    with VideoDecoder(path, device="cpu") as decoder:
+        expected = decoder[3]
+    torch.set_default_dtype(dtype)
+    try:
+        with VideoDecoder(path, device="cpu") as decoder:
+            assert torch.equal(decoder[3], expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_a_segment_is_looked_into_before_the_next_is_configured(
+    segmented_inr: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    configure = VideoDecoder.segment_config
+
+    def segment_config(self: VideoDecoder, index: int) -> models.NetworkConfig:
+        asked.append(index)
+        return configure(self, index)
+
+    monkeypatch.setattr(VideoDecoder, "segment_config", segment_config)
+    monkeypatch.setattr(InrFile, "segment", lambda self, index: b"")
+    with pytest.raises(BitstreamError):
+        describe(segmented_inr)
+    assert asked == [0]

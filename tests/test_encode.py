@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from skimage.metrics import peak_signal_noise_ratio
 import inrcodec
 from inrcodec import _encode, _rounds, models
 from inrcodec._info import describe
+from inrcodec._job import EncodeOptions
 from inrcodec.bitstream import write_atomically
 from inrcodec.cli import main
 from inrcodec.errors import (
@@ -484,8 +485,73 @@ def test_a_network_that_cannot_be_so_small_is_a_matter_of_the_rate(
 
 
 def test_numbers_of_numpy_are_numbers(tiny_clip: Path, tmp_path: Path) -> None:
-    report = inrcodec.encode(tiny_clip, tmp_path / "a.inr", epochs=1, bpp=np.float32(8.0))
+    settings = {"optimizer": "adamw", "weight_decay": np.float64(0.2), "warmup": np.float64(0.1)}
+    told: dict[str, Any] = {
+        "epochs": np.int64(20),
+        "bpp": np.float32(8.0),
+        "segment_frames": np.int64(4),
+        "bits_per_parameter": np.int64(5),
+        "seed": np.int64(3),
+        "fit_settings": settings,
+        "model_settings": {"strides": [np.int64(2), np.int64(2)]},
+    }
+    stopped = InterruptFlag()
+    stopped.requested = True
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(_rounds, "hold_interrupts", lambda: nullcontext(stopped))
+        with pytest.raises(Interrupted):
+            inrcodec.encode(tiny_clip, tmp_path / "a.inr", **told)
+    report = inrcodec.encode(tiny_clip, tmp_path / "a.inr", resume=True, **told)
     assert report.bpp <= 8.0
+    assert report.model_settings == {"strides": (2, 2)}
+    whole = EncodeOptions(time_seconds=np.float64(9), segment_frames=4.0)  # type: ignore[arg-type]
+    assert (type(whole.time_seconds), type(whole.segment_frames)) == (float, int)
+
+
+def test_seconds_of_all_fits_are_seconds_of_fit(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds: list[float] = []
+    fit = _rounds.fit_segment
+
+    def noted(*told: Any, **named: Any) -> Any:
+        result = fit(*told, **named)
+        assert result is not None
+        seconds.append(result.seconds)
+        return result
+
+    monkeypatch.setattr(_rounds, "fit_segment", noted)
+    report = inrcodec.encode(tiny_clip, tmp_path / "a.inr", epochs=20, psnr=17.0)
+    assert len(seconds) > 1
+    assert report.seconds["fit"] >= sum(seconds)
+    assert report.seconds["total"] == pytest.approx(
+        sum(v for k, v in report.seconds.items() if k != "total")
+    )
+
+
+def test_a_resume_whose_imports_took_longer_has_the_same_network(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[dict[str, Any]] = []
+
+    def interrupted(*given: Any, **named: Any) -> None:
+        told.append({**named, "planned": given[2].fit.seconds})
+        named["save"]({"steps": 1})
+
+    monkeypatch.setattr(_rounds, "fit_segment", interrupted)
+    # Were it sized by the seconds of this call, it would have another shape.
+    monkeypatch.setattr("inrcodec._sizing._expected_visits", lambda job, _: job.fit.seconds)
+    monkeypatch.setattr("inrcodec._sizing._FEWEST_VISITS", 57)
+    for seconds, resume in ((60.0, False), (55.0, True)):
+        with pytest.raises(Interrupted):
+            inrcodec.encode(
+                tiny_clip, tmp_path / "a.inr", bpp=8.0, time_seconds=seconds, resume=resume
+            )
+    first, second = told
+    assert first["seconds_left"] is None
+    assert second["state"]["steps"] == 1
+    assert second["planned"] == first["planned"]
+    assert second["seconds_left"] < 55
 
 
 @pytest.mark.parametrize("rate", ["30000/1001", "29.97002997"])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from inrcodec.bitstream._payload import SymbolReader
 from inrcodec.bitstream._side import Levels
 from inrcodec.entropy import MAX_GAIN, MagnitudeContext
-from inrcodec.quantization import Grid, Prediction, best_residuals, symbols_of
+from inrcodec.quantization import Grid, Prediction, best_residuals, channels_of
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,7 @@ class InContext:
 
     def channels(self) -> list[NDArray[np.int64]]:
         """Return the flat symbols of each channel; hostile ones may be out of range."""
-        residuals = self.residuals.swapaxes(0, 1)
-        pairs = zip(residuals, self.predictions, strict=True)
-        return [symbols_of(cube, prediction).ravel() for cube, prediction in pairs]
+        return channels_of(self.residuals.swapaxes(0, 1), self.predictions)
 
 
 def read_in_context(

@@ -28,7 +28,7 @@ from inrcodec.quantization import (
     Prediction,
     QuantizedTensors,
     best_residuals,
-    symbols_of,
+    channels_of,
 )
 
 # Of a group that may take fewer bytes tensor by tensor, as values do that are far from zero, such
@@ -96,9 +96,8 @@ def unpack_segment(
     if coded.in_context is not None:
         symbols = symbols + _checked(coded.in_context.channels())
     elif grid is not None:
-        cubes = [tensor.reshape(grid) for tensor in symbols[groups[0] :]]
-        pairs = zip(cubes, side.predictions, strict=True)
-        symbols = symbols[: groups[0]] + _checked([symbols_of(*pair).ravel() for pair in pairs])
+        cubes = np.stack([tensor.reshape(grid) for tensor in symbols[groups[0] :]])
+        symbols = symbols[: groups[0]] + _checked(channels_of(cubes, side.predictions))
     return QuantizedTensors(side.global_step, side.step_codes, symbols)
 
 

@@ -109,7 +109,7 @@ def _print(points: Sequence[EvalPoint], *, as_json: bool) -> None:
         names = ("codec", "bytes", "bpp", "metrics", "per_frame")
         print(json.dumps([{n: asdict(x)[n] for n in names} for x in points], indent=1))
     else:
-        print(f"{points[0].label}\n\n{table(points)}")
+        print(p.printable(f"{points[0].label}\n\n{table(points)}"))
     sys.stdout.flush()
 
 

@@ -62,5 +62,5 @@ def run(arguments: argparse.Namespace) -> int:
         json.dump(report.to_dict(), sys.stdout, indent=2)
         print()
     else:
-        print(report.summary())
+        print(p.printable(report.summary()))
     return 0

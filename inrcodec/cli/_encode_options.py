@@ -68,7 +68,8 @@ def add_options(parser: argparse.ArgumentParser, *, what: str) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="override a field of the network's configuration: strides=4,4; may be repeated",
+        help="override a field of the network's configuration: strides=4,4, or strides=4, for one "
+        "stage; may be repeated",
     )
     fit.add_argument(
         "--bits-per-parameter",

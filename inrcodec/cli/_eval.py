@@ -183,7 +183,7 @@ def _write(arguments: argparse.Namespace, out: Any) -> None:
         log_bpp=arguments.log,
         published=arguments.published,
     )
-    print((out / "bd_rate.md").read_text())
-    print(f"{len(points)} points: {', '.join(map(str, written.paths))}")
+    print(p.printable((out / "bd_rate.md").read_text()))
+    print(p.printable(f"{len(points)} points: {', '.join(map(str, written.paths))}"))
     for note in written.notes:
         print(f"--published: {note}")

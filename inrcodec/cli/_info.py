@@ -7,6 +7,8 @@ import json
 import sys
 from typing import Any
 
+from inrcodec.cli import _parser as p
+
 
 def add_commands(commands: Any) -> None:
     """Add the command to the subparsers `commands`."""
@@ -29,5 +31,5 @@ def run(arguments: argparse.Namespace) -> int:
         json.dump(description, sys.stdout, indent=2)
         print()
     else:
-        print(render(description))
+        print(p.printable(render(description)))
     return 0

@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         json.dump([report.to_dict() for report in reports], sys.stdout, indent=2)
         print()
     else:
-        print("\n".join(report.summary() for report in reports))
+        print(p.printable("\n".join(report.summary() for report in reports)))
     return 0
 
 

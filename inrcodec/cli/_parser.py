@@ -71,10 +71,16 @@ def setting(text: str) -> tuple[str, object]:
 
     >>> [setting(text) for text in ("seed=1", "learning_rate=2e-3", "strides=4,2,2", "loss=l1")]
     [('seed', 1), ('learning_rate', 0.002), ('strides', (4, 2, 2)), ('loss', 'l1')]
+    >>> setting("strides=4,")
+    ('strides', (4,))
     """
     name, equals, value = text.partition("=")
     if not (name.isidentifier() and equals and value):
         raise argparse.ArgumentTypeError(f"{text!r} is no setting such as learning_rate=2e-3")
+    first, comma, others = value.partition(",")
+    if comma and not others:
+        parts = [_number_or_text(first)]
+        return name, value if isinstance(parts[0], str) else tuple(parts)
     parts = [_number_or_text(part) for part in value.split(",")]
     if len(parts) == 1:
         return name, parts[0]
@@ -136,6 +142,12 @@ def frame_rate(text: str) -> Fraction:
     if not 0 < rate.numerator <= _MAX_RATE_NUMERATOR:
         raise argparse.ArgumentTypeError(f"{text!r} is no frame rate such as 25 or 30000/1001")
     return rate
+
+
+def printable(text: str) -> str:
+    """Replace what the encoding of stdout does not have, such as odd bytes of a file's name."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)
 
 
 def add_verbosity(parser: argparse.ArgumentParser) -> None:

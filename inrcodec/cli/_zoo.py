@@ -71,8 +71,8 @@ def _print_card(name: str, clip: Clip, settings: dict[str, Any], *, as_json: boo
         print(json.dumps(card.to_dict(), indent=2))
         return
     text = render(card)
-    if _printable(text) != text:
-        text = _printable(render(card, ASCII))
+    if p.printable(text) != text:
+        text = p.printable(render(card, ASCII))
     print(text)
 
 
@@ -104,11 +104,11 @@ def _print_list(clip: Clip, settings: dict[str, Any], *, as_json: bool) -> None:
         except ModelError as exc:
             error = exc
             if not as_json:
-                print(_printable(f"{name:{width}} {exc}"), flush=True)
+                print(p.printable(f"{name:{width}} {exc}"), flush=True)
             continue
         objects.append(summary.to_dict())
         if not as_json:
-            print(_printable(_line(summary, width)), flush=True)
+            print(p.printable(_line(summary, width)), flush=True)
     if error and not objects:
         raise error
     if as_json:
@@ -128,9 +128,3 @@ def _line(summary: ModelSummary, width: int) -> str:
         return line
     columns = shutil.get_terminal_size().columns
     return line if len(line) <= columns else line[: columns - 3] + "..."
-
-
-def _printable(text: str) -> str:
-    """Replace what the terminal's encoding does not have."""
-    encoding = sys.stdout.encoding or "utf-8"
-    return text.encode(encoding, "replace").decode(encoding)

@@ -27,7 +27,12 @@ METRICS = ("psnr_rgb", "psnr_y", "psnr_yuv", "ssim", "ms_ssim", "vmaf", "xpsnr",
 
 SSIM_MIN_SIDE = 11  # pixels of SSIM's window
 
-_MIN_SIDES = {"ssim": SSIM_MIN_SIDE, "ms_ssim": MS_SSIM_MIN_SIDE}  # pixels
+_LPIPS_MIN_SIDE = 31  # of AlexNet's layers
+_MIN_SIDES = {  # pixels
+    "ssim": SSIM_MIN_SIDE,
+    "ms_ssim": MS_SSIM_MIN_SIDE,
+    "lpips": _LPIPS_MIN_SIDE,
+}
 _RGB_METRICS = ("psnr_rgb", "ssim", "ms_ssim", "lpips")
 _FrameMetric = Callable[[Tensor, Tensor], Tensor | None]  # decoded, source -> (n,) float64
 
@@ -194,7 +199,9 @@ def _lpips_metric() -> _FrameMetric:
         raise EvaluationError(f"LPIPS: its weights cannot be had: {exc}") from exc
 
     @torch.no_grad()
-    def metric(decoded: Tensor, source: Tensor) -> Tensor:
+    def metric(decoded: Tensor, source: Tensor) -> Tensor | None:
+        if min(source.shape[-2:]) < _LPIPS_MIN_SIDE:
+            return None
         values: Tensor = network(decoded / 127.5 - 1, source / 127.5 - 1)  # (n, 1, 1, 1)
         return values.flatten().double()
 

@@ -9,6 +9,7 @@ A state in memory that others go on from is kept packed: what goes on from it ch
 from __future__ import annotations
 
 import io
+import pickle
 import struct
 import zlib
 from pathlib import Path
@@ -55,5 +56,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     body = memoryview(data)[_HEAD.size :]
     if data[: _HEAD.size] != _HEAD.pack(_MAGIC, len(body), zlib.crc32(body)):
         raise CheckpointError(f"{path} is no checkpoint, or damaged; delete it")
-    state: dict[str, Any] = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as exc:
+        raise CheckpointError(f"{path} holds what this version cannot read; delete it") from exc
     return state

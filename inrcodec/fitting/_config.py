@@ -123,7 +123,7 @@ class FitConfig:
         _check(self.rate_side >= 0, "rate_side", self.rate_side, ">= 0")
         _check(self.gradient_clip >= 0, "gradient_clip", self.gradient_clip, ">= 0")
         _check(self.weight_decay >= 0, "weight_decay", self.weight_decay, ">= 0")
-        used = self.optimizer in _DECAYING or self.weight_decay == 0
+        used = suits(self.optimizer, "weight_decay", self.weight_decay)
         unset = f"0 for {self.optimizer}, only {' and '.join(_DECAYING)} have it"
         _check(used, "weight_decay", self.weight_decay, unset)
 
@@ -150,6 +150,15 @@ class FitConfig:
         else:
             unset = f"left at {_DECAY} for {self.schedule}, only wsd has it"
             _check(self.decay == _DECAY, "decay", self.decay, unset)
+
+
+def suits(optimizer: object, name: str, value: Any) -> bool:
+    """Whether an optimiser takes this value of `betas` or `weight_decay`; None takes any."""
+    if optimizer not in _NUM_BETAS:
+        return True  # which is refused elsewhere, by its name
+    if name == "betas":
+        return len(value) == _NUM_BETAS[str(optimizer)]
+    return optimizer in _DECAYING or value == 0
 
 
 def _check(good: bool, name: str, value: object, rule: str) -> None:

@@ -57,7 +57,8 @@ class Ending:
         self.stopped = "budget"
         self._least: float | None = None
         self._warmup = config.warmup
-        self._is_forecastable = config.schedule == "cosine" and not config.ema
+        self._is_averaged = config.ema > 0  # so that errors are not of what will be stored
+        self._is_forecastable = config.schedule == "cosine" and not self._is_averaged
         self._rounds_softly = config.rounds_softly
         self._asks_for_rounding = self._is_forecastable or config.rate_weight > 0
         self.rounding = Rounding()
@@ -77,7 +78,7 @@ class Ending:
             return
         points = self.curve.points
         if self.goal_db is not None:
-            if surely_passed(points, self.goal_db):
+            if not self._is_averaged and surely_passed(points, self.goal_db):
                 self._end("goal", REST * used, used=used)
         elif is_perfect(points) or (
             self.clock.progress(used) >= self._warmup

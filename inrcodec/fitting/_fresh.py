@@ -14,6 +14,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from inrcodec._seeded import seeded
 from inrcodec.fitting._precision import fp32_arithmetic
 from inrcodec.models import NetworkConfig, entry
 
@@ -124,8 +125,7 @@ def _untrained(
     config: NetworkConfig, indices: Tensor, *, seed: int, device: torch.device
 ) -> Tensor:
     """Decode some pixels of the frames at `indices` with fresh weights: `(T, 3, h, w)`."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         network = config.build(with_encoder=False)
     network = network.to(device).to(memory_format=torch.channels_last)
     at_once = max(1, _BATCH_PIXELS // (config.height * config.width))

@@ -63,6 +63,7 @@ def fit(
     goal_db: float | None = None,
     motion: Tensor | None = None,
     state: dict[str, Any] | None = None,
+    seconds_left: float | None = None,
     on_progress: Callable[[FitProgress], None] = lambda progress: None,
     on_quantize: Callable[[dict[str, Any]], None] = lambda state: None,
     save: Callable[[dict[str, Any]], None] = lambda state: None,
@@ -80,6 +81,8 @@ def fit(
         goal_db: mean RGB PSNR at which the quantised network is good enough: the fit ends there.
         motion: `(N, 2, r, c)` where a network with motion starts from, see `Network.calibrate`.
         state: of an earlier `save`, to go on from.
+        seconds_left: within which a fit that goes on must be over, if that is less than its budget
+            leaves; None for what it leaves.
         on_progress: called about twice a second.
         on_quantize: called with the state before the quantised phase, or before the end of a fit
             too short for one, from which the fit may go on with other `num_bytes`; it is of tensors
@@ -103,6 +106,8 @@ def fit(
     )
     if state is not None:
         run.load_state(state)
+        if seconds_left is not None:
+            run.ending.clock.finish_in(seconds_left, used=run.seconds())
     saved_at = logged_at = run.seconds()
     while (progress := run.progress()) < 1:
         if run.rate.begins(progress):
@@ -224,8 +229,9 @@ class _Fit:
         """Whether the file would reach the goal now, the rate being met: then the fit is over."""
         if self.ending.goal_db is None:
             return False
-        embeddings = embed_all(self.network, self.frames)
-        found_db = coded_psnr_db(self.network, self.rate.quantizer, self.frames, embeddings)
+        stored = self._stored_network()
+        embeddings = embed_all(stored, self.frames)
+        found_db = coded_psnr_db(stored, self.rate.quantizer, self.frames, embeddings)
         return self.ending.reached(found_db, used=self._used())
 
     def end_early_if_done(self, progress: float) -> None:
@@ -384,6 +390,14 @@ class _Fit:
         if self.config.precision == "tf32":
             return tf32_arithmetic()
         return fp32_arithmetic() if self.dtype == torch.float32 else nullcontext()
+
+    def _stored_network(self) -> Network:
+        """What would be stored now: the average of the weights, if there is one."""
+        if self.average is None:
+            return self.network
+        module = self.average.module
+        assert isinstance(module, Network)  # whose copy it is
+        return module
 
     def _used(self) -> float:
         """What is used of the budget, in its unit."""

@@ -111,6 +111,9 @@ def _settings(mode: str) -> list[tuple[tuple[Any, str], object]]:
     if hasattr(matmul, "fp32_precision"):  # from 2.9 on; who has set it may not read allow_tf32
         value = "ieee" if is_exact else "tf32"
         made = [((matmul, "fp32_precision"), value), ((cudnn.conv, "fp32_precision"), value)]
+        mkldnn: Any = torch.backends.mkldnn
+        if is_exact and hasattr(mkldnn, "matmul"):  # a CPU's, which may be bf16
+            made += [((owner, "fp32_precision"), "ieee") for owner in (mkldnn.matmul, mkldnn.conv)]
     else:
         made = [((matmul, "allow_tf32"), not is_exact), ((cudnn, "allow_tf32"), not is_exact)]
     if is_exact:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from inrcodec.fitting._config import FitConfig
+from inrcodec.fitting._config import FitConfig, suits
 
 RECIPES = ("default", "ms-ssim", "muon", "soap", "paper")
 """Names of the recipes."""
 
 # The same PSNR in half the steps (benchmarks/notes/flagship.md); what hnervpp's default is.
 _MUON: dict[str, Any] = {"optimizer": "muon", "weight_decay": 0.4}
+
+_ADAN_BETAS = (0.98, 0.92, 0.99)  # its paper's
 
 _OURS: dict[str, dict[str, Any]] = {
     # Mean squared error: the best PSNR at short budgets.
@@ -97,7 +99,7 @@ _BOOST: dict[str, Any] = {
     "epochs": 300,
     "batch_size": 1,
     "optimizer": "adan",
-    "betas": (0.98, 0.92, 0.99),
+    "betas": _ADAN_BETAS,
     "learning_rate": 3e-3,
     "warmup": 0.1,
     "warmup_start": 0.1,
@@ -137,13 +139,19 @@ def recipe_config(name: str, model: str, **settings: Any) -> FitConfig:
     Args:
         name: one of `RECIPES`.
         model: a network's name.
-        settings: fields of `FitConfig` that override the recipe's. Without `epochs` and `seconds`
-            the budget is the recipe's number of epochs, if it has one.
+        settings: fields of `FitConfig` that override the recipe's. Where another `optimizer` does
+            not take the recipe's `betas` or `weight_decay`, it has the usual ones. Without `epochs`
+            and `seconds` the budget is the recipe's number of epochs, if it has one.
 
     Raises:
         ValueError: no such recipe, none published for this network, or a setting out of its range.
     """
     merged = {**_settings(name, model), **settings}
+    for unsuitable in {"betas", "weight_decay"} & merged.keys() - settings.keys():
+        if not suits(settings.get("optimizer"), unsuitable, merged[unsuitable]):
+            del merged[unsuitable]
+    if settings.get("optimizer") == "adan":
+        merged.setdefault("betas", _ADAN_BETAS)
     if settings.get("seconds") is not None and settings.get("epochs") is None:
         merged["epochs"] = None
     return FitConfig(**merged)

@@ -10,6 +10,7 @@ from inrcodec.quantization._prediction import (
     Grid,
     Prediction,
     best_residuals,
+    channels_of,
     residuals_of,
     symbols_of,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "admissible_step_codes",
     "allocate_step_codes",
     "best_residuals",
+    "channels_of",
     "dequantize",
     "estimate_bytes",
     "fake_quantize",

@@ -6,7 +6,7 @@ predicted from those before, exactly invertible; the choice is made channel by c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 
 import numpy as np
@@ -50,21 +50,39 @@ def residuals_of(symbols: NDArray[np.int32], prediction: Prediction) -> NDArray[
 
 
 def symbols_of(residuals: NDArray[np.int32], prediction: Prediction) -> NDArray[np.int64]:
-    """Undo `residuals_of`; 64 bits wide, since hostile residuals may add up to much."""
+    """Undo `residuals_of`, of channels `(..., frames, rows, columns)` at once.
+
+    64 bits wide, since hostile residuals may add up to much.
+    """
     symbols = residuals.astype(np.int64)
     if prediction == Prediction.TIME_AND_SPACE:
-        _, rows, columns = symbols.shape
+        rows, columns = symbols.shape[-2:]
         # A cell needs those to its left and above it: along diagonals all are there.
         for diagonal in range(1, rows + columns - 1):
             y = np.arange(max(0, diagonal - columns + 1), min(diagonal + 1, rows))
             x = diagonal - y
-            left = symbols[:, y, np.maximum(x - 1, 0)]
-            above = symbols[:, np.maximum(y - 1, 0), x]
+            left = symbols[..., y, np.maximum(x - 1, 0)]
+            above = symbols[..., np.maximum(y - 1, 0), x]
             beside = (np.where(x > 0, left, above) + np.where(y > 0, above, left)) >> 1
-            symbols[:, y, x] += beside
+            symbols[..., y, x] += beside
     if prediction != Prediction.NONE:
-        np.cumsum(symbols, axis=0, out=symbols)
+        np.cumsum(symbols, axis=-3, out=symbols)
     return symbols
+
+
+def channels_of(
+    residuals: NDArray[np.int32], predictions: Sequence[Prediction]
+) -> list[NDArray[np.int64]]:
+    """Return the flat symbols of channels of residuals `(C, frames, rows, columns)`.
+
+    Those of one prediction together: a hostile grid may have as many diagonals as cells.
+    """
+    channels: dict[int, NDArray[np.int64]] = {}
+    for prediction in set(predictions):
+        members = [i for i, its in enumerate(predictions) if its == prediction]
+        symbols = symbols_of(residuals[members], prediction)
+        channels |= {i: one.ravel() for i, one in zip(members, symbols, strict=True)}
+    return [channels[i] for i in range(len(predictions))]
 
 
 def best_residuals(

@@ -145,6 +145,8 @@ def plane_bytes(frame: AvFrame) -> bytes:
 class Orientation:
     """The turn and mirroring that a display matrix asks for, in steps of 90 degrees.
 
+    What is mirrored counts as turned by 0 degrees.
+
     Raises:
         VideoError: the matrix asks for a turn by another angle.
     """
@@ -154,13 +156,16 @@ class Orientation:
         data = cast("SideData | None", frame.side_data.get("DISPLAYMATRIX"))
         matrix = np.frombuffer(bytes(data), np.int32).tolist() if data else [1, 0, 0, 0, 1]
         a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
+        if not (a or b or c or d):  # as if there were none
+            a = d = 1
         if not ((b == c == 0 and a and d) or (a == d == 0 and b and c)):
             angle = math.degrees(math.atan2(b, a))
             raise VideoError(f"{source}: turned by {angle:.1f} degrees; only steps of 90 are known")
         self.transposed = a == 0
         self.mirror_x = (c if self.transposed else a) < 0
         self.mirror_y = (b if self.transposed else d) < 0
-        self.degrees_clockwise = round(math.degrees(math.atan2(b, a))) % 360
+        is_mirrored = a * d - b * c < 0
+        self.degrees_clockwise = 0 if is_mirrored else round(math.degrees(math.atan2(b, a))) % 360
 
     def __eq__(self, other: object) -> bool:
         """Whether `other` turns and mirrors alike."""

@@ -35,7 +35,7 @@ class VideoMetadata:
     pixel_format: str  # FFmpeg's name of the source's format
     bit_depth: int  # of the source; frames are always delivered in 8 bits
     codec: str  # FFmpeg's name of the source's codec
-    rotation: int  # degrees clockwise that were applied to make the frames upright
+    rotation: int  # degrees clockwise that were applied to make the frames upright; 0 for mirrored
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class RawVideoFormat:
     fps: Fraction
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class AudioPacket:
     """One coded audio packet, its bytes as the source holds them."""
 

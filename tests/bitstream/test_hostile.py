@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import msgpack
 import numpy as np
@@ -19,7 +20,10 @@ import pytest
 
 from inrcodec import VideoDecoder
 from inrcodec._segment_codec import read_config, tensor_layout
+from inrcodec.bitstream import _in_context
+from inrcodec.bitstream._segment import pack_in_context
 from inrcodec.entropy import MixtureModel, rans_compress
+from inrcodec.quantization import Prediction, QuantizedTensors
 
 Sections = list[tuple[bytes, bytes]]
 
@@ -181,6 +185,7 @@ def cases(
         parts = (*sections[2:4], (b"AUDI", packets))
         found[f"packets-of-{size}-bytes"] = framed(sections[0][1], *parts)
     found["tables-700"] = _many_tables(one_segment)
+    found["diagonals-2e13"] = _many_diagonals(one_segment)
     for name in ("../../../etc/passwd", "/dev/zero", "hnerv\0", "os.system", "HNERV", "🎞" * 64):
         found[f"model-{len(found)}"] = header(model=name)
     for name, fields in _hyper_parameters(first[1]).items():
@@ -202,10 +207,10 @@ def cases(
     for frames, width in ((4096, 2048), (4096, 2049), (1 << 20, 2), (2, 4096)):
         for noise in (b"\1", b"\xff"):
             name = f"context-{frames}x{width}-{noise.hex()}"
-            found[name] = one_segment(frames, _in_context(width, sizes, groups[0], noise))
+            found[name] = one_segment(frames, _context_payload(width, sizes, groups[0], noise))
     least = _least_log_states(4096 * (1 + a_frame))
     for log_states in (1, least, least + 3, 15):
-        payload = _in_context(2048, sizes, groups[0], b"\1", log_states)
+        payload = _context_payload(2048, sizes, groups[0], b"\1", log_states)
         found[f"context-states-{log_states}"] = one_segment(4096, payload)
     return found
 
@@ -263,6 +268,22 @@ def _many_tables(one_segment: Callable[..., bytes]) -> bytes:
     side += bytes([len(payload)]) * len(groups) + payload * len(groups)
     changes = {"model": "hnervpp-boost", "size": [256, 256], "segments": [[1, fields]]}
     return one_segment(1, side, **changes)
+
+
+def _many_diagonals(one_segment: Callable[..., bytes]) -> bytes:
+    """A frame of one row of cells, every channel predicted in space, adding up to too much."""
+    fields = {"strides": [2], "channels": [1, 1], "embedding_channels": 127}
+    config = read_config("hnerv", fields, height=1, width=16384, num_frames=1)
+    _, sizes, groups = tensor_layout(config)
+    grid = (1, 1, 8192)
+    ones = Prediction.TIME_AND_SPACE, np.ones(grid, np.int32)
+    quantized = QuantizedTensors(1.0, [0] * len(sizes), [np.zeros(n, np.int32) for n in sizes])
+    with mock.patch.object(_in_context, "best_residuals", return_value=ones):
+        payload = pack_in_context(quantized, groups, grid)
+    assert payload is not None
+    assert len(payload) < 2000
+    changes = {"model": "hnerv", "size": [16384, 1], "segments": [[1, fields]]}
+    return one_segment(1, payload, **changes)
 
 
 def _uvarint(value: int) -> bytes:
@@ -332,7 +353,7 @@ def _many_symbols(
     return one_table + lengths + zeros + noise
 
 
-def _in_context(
+def _context_payload(
     width: int, sizes: list[int], num_parameters: int, noise: bytes, log_states: int = 0
 ) -> bytes:
     """Parameters that are all zero, and 60 kB of embeddings with one wide table in context."""

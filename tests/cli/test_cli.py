@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import pytest
 import torch
 
 from inrcodec.cli import main
+from inrcodec.cli._parser import printable
 from inrcodec.video import VideoReader
 
 
@@ -157,6 +159,7 @@ def test_a_reader_that_leaves_early_is_one_line(segmented_inr: Path, tmp_path: P
         (["eval", "a.mp4", "--out", "o", "--codecs", "x264", "--time", "9s"], 2, "--time is for"),
         (["eval", "a.mp4", "--out", "o", "--codecs", "x264", "--recipe", "soap"], 2, "--recipe is"),
         (["compare", "a.mp4", "b.mp4", "--video-size", "64x48"], 2, "no source is one"),
+        (["encode", "a.mp4", "b.inr", "--video-size", "64x48"], 2, "and a.mp4 is none"),
         (["decode", "no-such.inr", "b.mp4"], 1, "no-such.inr"),
         (["info", "/dev/null"], 1, "not an .inr file"),
         (["models", "nope"], 2, "unknown network 'nope'"),
@@ -378,3 +381,11 @@ def test_sigterm_is_ctrl_c(
     status, _, err = run(capsys, "info", tiny_inr)
     assert (status, err) == (130, "inrcodec: interrupted\n")
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_what_stdout_cannot_print_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = os.fsdecode(b"caf\xe9.inr")
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="utf-8"))
+    assert printable(f"{name}: ä") == "caf?.inr: ä"
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert printable("ä.inr") == "?.inr"

@@ -20,6 +20,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from inrcodec.errors import EvaluationError
 from inrcodec.evaluation import METRICS, RawFrames, Reference, rgb_to_yuv420, score
 from inrcodec.evaluation import _raw as raw_module
+from inrcodec.evaluation._scores import check_admitted
 from inrcodec.metrics import MAX_PSNR_DB
 
 Frames = npt.NDArray[np.uint8]  # (N, H, W, 3)
@@ -254,3 +255,9 @@ def test_memory_does_not_grow_with_the_clip(tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     assert float(run.stdout) < 90
+
+
+def test_small_frames_admit_no_lpips() -> None:
+    with pytest.raises(EvaluationError, match="lpips needs 31 pixels a side"):
+        check_admitted(["lpips"], width=64, height=24)
+    check_admitted(["lpips"], width=64, height=31)

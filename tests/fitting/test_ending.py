@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -245,3 +246,44 @@ def test_what_is_foretold_holds_while_weights_are_rounded_little_by_little() -> 
     assert before is not None
     assert during is not None
     assert during.psnr_db == pytest.approx(before.psnr_db, abs=0.1)
+
+
+def test_what_goes_on_ends_within_the_seconds_left(
+    interrupt_after: Callable[[int], InterruptFlag],
+) -> None:
+    def go(flag: InterruptFlag, **told: Any) -> FitResult | None:
+        config = FitConfig(seconds=60.0, precision="fp32")
+        return fit(clip(), network(), config, num_bytes=9000, device=CPU, interrupt=flag, **told)
+
+    saved: list[dict[str, Any]] = []
+    assert go(interrupt_after(5), save=saved.append) is None
+    result = go(InterruptFlag(), state=saved[-1], seconds_left=1.5)
+    assert result is not None
+    assert 1 < result.seconds < 20
+    assert result.used_share < 0.4
+
+
+def test_errors_of_weights_that_are_averaged_say_nothing_of_the_goal() -> None:
+    for ema, ends in ((0.0, "goal"), (0.1, "budget")):
+        config = FitConfig(epochs=40, ema=ema)
+        ending = Ending(config, goal_db=20.0, steps_per_epoch=STEPS, device=CPU)
+        ending.curve.points.extend(points([30.0] * 8))
+        ending.consider(clip(), rate_factor=0.5, used=8 * STEPS)
+        assert ending.stopped == ends
+
+
+def test_the_goal_is_looked_for_in_the_average_of_the_weights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[Network] = []
+
+    def coded_psnr_db(stored: Network, *others: object) -> float:
+        seen.append(stored)
+        return 0.0
+
+    monkeypatch.setattr(_loop, "coded_psnr_db", coded_psnr_db)
+    config = FitConfig(epochs=8, ema=0.2, precision="fp32")
+    fitted_one = network()
+    assert fit(clip(), fitted_one, config, num_bytes=9000, device=CPU, goal_db=20.0) is not None
+    assert seen
+    assert all(stored is not fitted_one for stored in seen)

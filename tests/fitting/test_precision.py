@@ -57,6 +57,21 @@ def test_inside_it_is_exact_and_outside_as_before() -> None:
     assert settings() == before
 
 
+@pytest.mark.parametrize("name", ["matmul", "conv"])
+def test_a_cpu_that_may_round_to_bf16_does_not_inside(name: str) -> None:
+    owner: Any = getattr(torch.backends.mkldnn, name, None)
+    if owner is None:
+        pytest.skip("torch has no such setting")
+    before = owner.fp32_precision
+    try:
+        owner.fp32_precision = "bf16"
+        with fp32_arithmetic():
+            assert owner.fp32_precision == "ieee"
+        assert owner.fp32_precision == "bf16"
+    finally:
+        owner.fp32_precision = before
+
+
 def test_threads_do_not_undo_each_other() -> None:
     before = settings()
     thread = ExactThread()

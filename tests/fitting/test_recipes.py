@@ -86,6 +86,21 @@ def test_settings_override_a_recipe() -> None:
     assert (config.batch_size, config.seed, config.learning_rate) == (4, 7, 1e-3)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "adan", "muon", "soap"])
+@pytest.mark.parametrize("model", ["hnervpp", "hnerv-boost"])
+@pytest.mark.parametrize("recipe", ["default", "paper"])
+def test_another_optimizer_needs_no_other_setting(optimizer: str, model: str, recipe: str) -> None:
+    config = recipe_config(recipe, model, optimizer=optimizer, epochs=1)
+    assert config.optimizer == optimizer
+
+
+def test_what_another_optimizer_takes_of_a_recipe_stays() -> None:
+    assert recipe_config("paper", "nerv", optimizer="muon", epochs=1).betas == (0.5, 0.999)
+    assert recipe_config("default", "hnervpp", optimizer="adamw", epochs=1).weight_decay == 0.4
+    with pytest.raises(ValueError, match=r"weight_decay is 0.4, must be 0 for adam"):
+        recipe_config("default", "hnervpp", optimizer="adam", weight_decay=0.4, epochs=1)
+
+
 def test_unknown_names_list_what_there_is() -> None:
     known = "must be one of default, ms-ssim, muon, soap, paper"
     with pytest.raises(ValueError, match=f"recipe is 'fast', {known}"):

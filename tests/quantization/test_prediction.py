@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from inrcodec.quantization import Prediction, best_residuals, residuals_of, symbols_of
+from inrcodec.quantization import (
+    Prediction,
+    best_residuals,
+    channels_of,
+    residuals_of,
+    symbols_of,
+)
 
 CUBES = arrays(
     np.int32, st.tuples(*[st.integers(1, 6)] * 3), elements=st.integers(-2047, 2047), fill=None
@@ -21,6 +27,15 @@ CUBES = arrays(
 def test_undone(symbols: NDArray[np.int32], prediction: Prediction) -> None:
     residuals = residuals_of(symbols, prediction)
     assert symbols_of(residuals, prediction).tolist() == symbols.tolist()
+
+
+def test_channels_are_undone_each_by_its_own() -> None:
+    symbols = np.random.default_rng(2).integers(-99, 100, (5, 3, 4, 6)).astype(np.int32)
+    predictions = [Prediction(i) for i in (2, 0, 1, 2, 0)]
+    pairs = zip(symbols, predictions, strict=True)
+    residuals = np.stack([residuals_of(*pair) for pair in pairs])
+    found = channels_of(residuals, predictions)
+    assert [channel.tolist() for channel in found] == symbols.reshape(5, -1).tolist()
 
 
 def _noise() -> NDArray[np.int32]:

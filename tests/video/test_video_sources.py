@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -235,3 +236,34 @@ def test_a_range_does_not_need_what_comes_after_it(
 
     monkeypatch.setattr(reader._source, "decode", damaged_later)
     assert len(list(reader)) == 3
+
+
+class _Turned:
+    """A frame with a display matrix, of which it has a, b, c and d."""
+
+    def __init__(self, a: int, b: int, c: int, d: int) -> None:
+        matrix = np.array([a, b, 0, c, d, 0, 0, 0, 1], np.int32)
+        self.side_data = {"DISPLAYMATRIX": (matrix << 16).tobytes()}
+
+
+@pytest.mark.parametrize(
+    ("turned", "degrees"),
+    [
+        ((1, 0, 0, 1), 0),
+        ((0, 1, -1, 0), 90),
+        ((-1, 0, 0, -1), 180),
+        ((0, -1, 1, 0), 270),
+        ((-1, 0, 0, 1), 0),  # mirrored, as are the others
+        ((1, 0, 0, -1), 0),
+        ((0, 1, 1, 0), 0),
+        ((0, -1, -1, 0), 0),
+    ],
+)
+def test_what_is_mirrored_is_not_turned(turned: tuple[int, int, int, int], degrees: int) -> None:
+    orientation = Orientation(cast("Any", _Turned(*turned)), source="a.mp4")
+    assert orientation.degrees_clockwise == degrees
+    assert orientation.is_upright == (turned == (1, 0, 0, 1))
+
+
+def test_a_matrix_of_zeros_is_none() -> None:
+    assert Orientation(cast("Any", _Turned(0, 0, 0, 0)), source="a.mp4").is_upright
