@@ -53,7 +53,7 @@ _PLAIN: dict[str, Any] = {
     "rate_weight": 0.0,
 }
 
-# Embeddings cost as much as weights then, so rivals get half as many.
+# Embeddings cost as much as weights then, so rivals get few.
 _FEW_EMBEDDINGS: dict[str, Any] = {"model_settings": {"embedding_channels": 2}}
 
 # `bits_wished` is what a value takes where the steps come out as the name says.

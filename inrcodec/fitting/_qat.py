@@ -7,7 +7,7 @@ decoder will have them, or on their way there, with gradients that reach the rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,8 @@ from torch import Tensor
 
 from inrcodec.models import Network
 from inrcodec.quantization import (
+    MAX_STEP_CODE,
+    MIN_STEP_CODE,
     Grid,
     admissible_step_codes,
     allocate_step_codes,
@@ -99,6 +101,13 @@ class Quantizer:
     def allocate_by_range(self, tensors: Sequence[NDArray[np.float32]]) -> None:
         """Choose the step codes so that the ranges of all `tensors` have as many steps."""
         self.step_codes = range_step_codes(tensors)
+
+    def shift_codes(self, tensors: Iterable[int], by: int) -> None:
+        """Make the steps of some tensors coarser by so many eighths of an octave, or finer."""
+        codes = list(self.step_codes)
+        for i in tensors:
+            codes[i] = min(max(codes[i] + by, MIN_STEP_CODE), MAX_STEP_CODE)
+        self.step_codes = codes
 
     def meet(
         self,

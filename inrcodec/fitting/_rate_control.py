@@ -41,6 +41,10 @@ _AIM, _NEAR, _LEAST = 0.995, 0.003, 0.982
 # Soft rounding meets the bytes up to this update, then a part of them, which grows; and again where
 # they are more than `_MOST`.
 _LAST_SOFT_MEETING, _SOFT_SHARE, _MOST = 2, 0.995, 0.9995
+# Weights that settle softly win back two thirds of what rounding takes, embeddings nothing: those
+# have half the steps of equal slopes (benchmarks/notes/rate.md). In eighths of an octave.
+_EMBEDDING_CODE = -8
+_MOST_CODES = 16  # by which embeddings' steps become coarser where the bytes have grown
 
 
 def hardness(progress: float) -> float:
@@ -243,22 +247,25 @@ class RateControl:
     ) -> None:
         if self.config.quantizer != "sensitivity":
             quantizer.allocate_by_range(tensors)
-            return
-        batch, indices = self._some_frames()
-        quantizer.allocate(
-            self.network,
-            batch,
-            indices,
-            num_frames=len(self.frames),
-            seed=self.config.seed,
-            num_projections=num_projections,
-        )
+        else:
+            batch, indices = self._some_frames()
+            quantizer.allocate(
+                self.network,
+                batch,
+                indices,
+                num_frames=len(self.frames),
+                seed=self.config.seed,
+                num_projections=num_projections,
+            )
+        if self._is_soft:
+            quantizer.shift_codes(self._embedding_tensors(), _EMBEDDING_CODE)
 
     def _meet_softly(self, tensors: list[NDArray[np.float32]], *, measured: bool) -> None:
         """Follow the bytes while hardly anything is rounded; then let steps be, if they can.
 
         Weights near multiples of their steps are stretched by others, and bytes do not even rise
-        and fall with those. So there is room for what the rest of the phase adds, up to 0.7 %.
+        and fall with those. So there is room for what the rest of the phase adds, up to 0.7 %; and
+        where it adds more, embeddings give way, which are rounded anew in every step.
         """
         if self.updates <= _LAST_SOFT_MEETING:
             share = _SOFT_SHARE if self.updates == _LAST_SOFT_MEETING else 1.0
@@ -266,10 +273,17 @@ class RateControl:
             return
         coded_bytes = self.coded_bytes if measured else None
         found = self.quantizer.found_bytes(tensors, grids=self._grids(), coded_bytes=coded_bytes)
-        if found > _MOST * self.num_bytes:
-            octaves = 8 * (found - _SOFT_SHARE * self.num_bytes) / sum(t.size for t in tensors)
-            _log.info("soft weights take %.2f %% of the bytes", 100 * found / self.num_bytes)
-            self.quantizer.take_global_step(tensors, self.quantizer.global_step * 2**octaves)
+        if found <= _MOST * self.num_bytes:
+            return
+        _log.info("soft weights take %.2f %% of the bytes", 100 * found / self.num_bytes)
+        for i in _MOST_CODES * list(self._embedding_tensors()):
+            self.quantizer.shift_codes([i], 1)
+            self.quantizer.take_global_step(tensors, self.quantizer.global_step)
+            found = self.quantizer.found_bytes(tensors, grids=self._grids())
+            if found <= _SOFT_SHARE * self.num_bytes:
+                return
+        octaves = 8 * (found - _SOFT_SHARE * self.num_bytes) / sum(t.size for t in tensors)
+        self.quantizer.take_global_step(tensors, self.quantizer.global_step * 2**octaves)
 
     def _keeps(self, tensors: list[NDArray[np.float32]], *, measured: bool) -> bool:
         """Tell whether the tensors take the bytes, nearly, with the steps they were rounded to.
@@ -324,6 +338,12 @@ class RateControl:
             grids=self._grids(),
             coded_bytes=self.coded_bytes if measured else None,
         )
+
+    def _embedding_tensors(self) -> range:
+        """Where the embeddings' channels are among the stored tensors."""
+        num_parameters = len(list(self.network.decoder.parameters()))
+        channels = 0 if self.embeddings is None else self.embeddings.shape[1]
+        return range(num_parameters, num_parameters + channels)
 
     def _grids(self) -> list[Grid | None]:
         """Of each stored tensor that runs over frames and is coded so, the grid."""

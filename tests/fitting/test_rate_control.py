@@ -156,3 +156,36 @@ def test_soft_weights_come_nearer_to_the_rounded_ones(
         distances.append(sum(float((a - b).detach().abs().sum()) for a, b in pairs))
     assert distances == sorted(distances, reverse=True)
     assert distances[-1] < 0.2 * distances[0]
+
+
+def test_embeddings_have_half_the_steps_where_weights_settle_softly(
+    waves_config: Callable[[], NetworkConfig],
+) -> None:
+    soft, others = (
+        rate_control(waves_config(), None, rounding=name) for name in ("soft", "feedback")
+    )
+    assert soft.meet(0.5)
+    assert others.meet(0.5)
+    channels = soft.network.config.embedding_channels  # type: ignore[attr-defined]
+    differences = np.subtract(soft.quantizer.step_codes, others.quantizer.step_codes)
+    assert differences[:-channels].tolist() == [0] * (len(differences) - channels)
+    assert differences[-channels:].tolist() == [-8] * channels  # eighths of an octave
+
+
+def test_embeddings_give_way_where_bytes_have_grown(
+    waves_config: Callable[[], NetworkConfig],
+) -> None:
+    control = rate_control(waves_config(), None, rounding="soft")
+    for progress in (0.5, 0.57, 0.63, 0.69):
+        assert control.meet(progress)
+    step, codes = control.quantizer.global_step, control.quantizer.step_codes
+    tensors, grids = control.stored_tensors(exact=True), control._grids()
+    before = control.quantizer.found_bytes(tensors, grids=grids)
+    control.num_bytes = before  # as if they had become too many
+    assert control.meet(0.82)
+    assert control.quantizer.global_step == step
+    channels = sum(grid is not None for grid in grids)
+    assert control.quantizer.step_codes[:-channels] == codes[:-channels]
+    assert sum(control.quantizer.step_codes[-channels:]) > sum(codes[-channels:])
+    found = control.quantizer.found_bytes(tensors, grids=grids)
+    assert 0.98 * before < found <= 0.995 * before
