@@ -56,10 +56,10 @@ class FitConfig:
     # for the rate (consistent entropy minimisation, arXiv 2402.18152).
     quantizer: str = "sensitivity"
     # How weights are rounded in the quantised phase, in ROUNDINGS: `soft`, the harder the nearer
-    # its end (arXiv 2006.09952); or with straight-through gradients, once they have entered it by
-    # `feedback`, what rounding takes from a layer's outputs given back by its other weights (arXiv
-    # 2210.17323), or as `nearest`, which learned steps have. Without such a phase `soft` is
-    # `feedback`.
+    # its end (arXiv 2006.09952), with embeddings straight through and at half their steps; or with
+    # straight-through gradients, once they have entered it by `feedback`, what rounding takes from
+    # a layer's outputs given back by its other weights (arXiv 2210.17323), or as `nearest`, which
+    # learned steps have. Without such a phase `soft` is `feedback`.
     rounding: str = "soft"
     # Of embeddings, in EMBEDDING_CODINGS: `context`, as changes and by what is beside them; or
     # `plain`, value by value.
