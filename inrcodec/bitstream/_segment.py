@@ -95,7 +95,7 @@ def unpack_segment(
     side, symbols = coded.side, coded.tensors
     if coded.in_context is not None:
         symbols = symbols + _checked(coded.in_context.channels())
-    elif grid is not None:
+    elif grid is not None and len(symbols) > groups[0]:
         cubes = np.stack([tensor.reshape(grid) for tensor in symbols[groups[0] :]])
         symbols = symbols[: groups[0]] + _checked(channels_of(cubes, side.predictions))
     return QuantizedTensors(side.global_step, side.step_codes, symbols)
