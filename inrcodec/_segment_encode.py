@@ -25,11 +25,11 @@ from inrcodec.errors import ModelSizeError, RateError
 from inrcodec.fitting import FitConfig, FitProgress, FitResult, InterruptFlag, fit
 from inrcodec.models import Network, NetworkConfig, build, count_parameters, for_budget
 from inrcodec.quantization import (
-    MIN_STEP_CODE,
     QuantizedTensors,
     admissible_step_codes,
     finest_global_step,
     quantize,
+    shift_step_codes,
     step_size,
 )
 
@@ -254,7 +254,7 @@ def _finer(
     ]
     largest = int(np.argmax(sizes))
     halved = range(int(ends[largest]) - groups[largest], int(ends[largest]))
-    return [max(c - 8, MIN_STEP_CODE) if i in halved else c for i, c in enumerate(codes)]
+    return shift_step_codes(codes, halved, -8)
 
 
 def _initialise(model: str, config: NetworkConfig, seed: int) -> Network:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from inrcodec._model_card._steps import Drawing, draw_steps
+from inrcodec._seeded import seeded
 from inrcodec._segment_codec import SegmentDecoder
 from inrcodec.models import (
     Entry,
@@ -206,8 +207,7 @@ def decode_fps(config: NetworkConfig, device: torch.device) -> float:
 
     The weights are those of a fresh network; all weights take the same time.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded(0):
         network = config.build(with_encoder=False)
         shape = network.embedding_shape
         embeddings = None if shape is None else torch.randn(1, *shape)

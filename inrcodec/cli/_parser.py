@@ -77,12 +77,11 @@ def setting(text: str) -> tuple[str, object]:
     name, equals, value = text.partition("=")
     if not (name.isidentifier() and equals and value):
         raise argparse.ArgumentTypeError(f"{text!r} is no setting such as learning_rate=2e-3")
-    first, comma, others = value.partition(",")
-    if comma and not others:
-        parts = [_number_or_text(first)]
-        return name, value if isinstance(parts[0], str) else tuple(parts)
-    parts = [_number_or_text(part) for part in value.split(",")]
-    if len(parts) == 1:
+    texts = value.split(",")
+    if texts[1:] == [""]:  # a tuple of one
+        del texts[1]
+    parts = [_number_or_text(text) for text in texts]
+    if "," not in value:
         return name, parts[0]
     return name, value if any(isinstance(part, str) for part in parts) else tuple(parts)
 

@@ -18,8 +18,6 @@ from torch import Tensor
 
 from inrcodec.models import Network
 from inrcodec.quantization import (
-    MAX_STEP_CODE,
-    MIN_STEP_CODE,
     Grid,
     admissible_step_codes,
     allocate_step_codes,
@@ -27,6 +25,7 @@ from inrcodec.quantization import (
     fake_quantize,
     output_sensitivity,
     range_step_codes,
+    shift_step_codes,
     soft_round,
     solve_global_step,
     step_size,
@@ -104,10 +103,7 @@ class Quantizer:
 
     def shift_codes(self, tensors: Iterable[int], by: int) -> None:
         """Make the steps of some tensors coarser by so many eighths of an octave, or finer."""
-        codes = list(self.step_codes)
-        for i in tensors:
-            codes[i] = min(max(codes[i] + by, MIN_STEP_CODE), MAX_STEP_CODE)
-        self.step_codes = codes
+        self.step_codes = shift_step_codes(self.step_codes, tensors, by)
 
     def meet(
         self,

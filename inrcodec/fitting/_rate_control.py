@@ -233,9 +233,7 @@ class RateControl:
     def _new_quantizer(self) -> Quantizer:
         if self.config.quantizer != "entropy":
             return Quantizer()
-        num_tensors = len(list(self.network.decoder.parameters()))
-        if self.network.embedding_shape is not None:
-            num_tensors += self.network.embedding_shape[0]
+        num_tensors = self._embedding_tensors().stop
         return EntropyQuantizer(num_tensors, device=self.device, seed=self.config.seed)
 
     def _allocate(
@@ -347,12 +345,12 @@ class RateControl:
 
     def _grids(self) -> list[Grid | None]:
         """Of each stored tensor that runs over frames and is coded so, the grid."""
-        grids: list[Grid | None] = [None for _ in self.network.decoder.parameters()]
-        if self.embeddings is not None:
-            num_frames, channels, rows, columns = self.embeddings.shape
-            grid = (num_frames, rows, columns) if self.config.codes_in_context else None
-            grids += [grid] * channels
-        return grids
+        grid: Grid | None = None
+        if self.embeddings is not None and self.config.codes_in_context:
+            num_frames, _, rows, columns = self.embeddings.shape
+            grid = num_frames, rows, columns
+        channels = self._embedding_tensors()
+        return [*([None] * channels.start), *([grid] * len(channels))]
 
     def _count_in_steps_of(self, quantizer: Quantizer) -> None:
         if self.embedding_rate is not None and self.embeddings is not None:

@@ -4,6 +4,7 @@ from inrcodec.quantization._allocation import (
     allocate_step_codes,
     output_sensitivity,
     range_step_codes,
+    shift_step_codes,
 )
 from inrcodec.quantization._feedback import round_with_feedback
 from inrcodec.quantization._prediction import (
@@ -52,6 +53,7 @@ __all__ = [
     "range_step_codes",
     "residuals_of",
     "round_with_feedback",
+    "shift_step_codes",
     "soft_round",
     "solve_global_step",
     "step_size",

@@ -11,7 +11,7 @@ s is estimated without bias by the squared gradient of a random projection of th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -60,10 +60,19 @@ def allocate_step_codes(sensitivities: Sequence[float], sizes: Sequence[int]) ->
     if not known:
         return [0] * len(sizes)
     mean_log = sum(n * math.log2(s) for s, n in known) / sum(n for _, n in known)
-    codes = [
+    return _admitted(
         round(4 * (mean_log - math.log2(s))) if s > 0 else MAX_STEP_CODE for s in sensitivities
-    ]
-    return [min(max(code, MIN_STEP_CODE), MAX_STEP_CODE) for code in codes]
+    )
+
+
+def shift_step_codes(codes: Sequence[int], tensors: Iterable[int], by: int) -> list[int]:
+    """Return the step codes with those of some tensors larger by `by`, as far as codes go.
+
+    >>> shift_step_codes([4, -4, 0], [0, 2], -8)
+    [-4, -4, -8]
+    """
+    shifted = set(tensors)
+    return _admitted(code + by if i in shifted else code for i, code in enumerate(codes))
 
 
 def range_step_codes(tensors: Sequence[NDArray[np.float32]]) -> list[int]:
@@ -80,5 +89,9 @@ def range_step_codes(tensors: Sequence[NDArray[np.float32]]) -> list[int]:
     if not known:
         return [0] * len(ranges)
     mean_log = sum(known) / len(known)
-    codes = [round(8 * (math.log2(r) - mean_log)) if r > 0 else 0 for r in ranges]
+    return _admitted(round(8 * (math.log2(r) - mean_log)) if r > 0 else 0 for r in ranges)
+
+
+def _admitted(codes: Iterable[int]) -> list[int]:
+    """Return the codes, those out of the format's range at its ends."""
     return [min(max(code, MIN_STEP_CODE), MAX_STEP_CODE) for code in codes]
