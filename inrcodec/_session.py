@@ -23,7 +23,7 @@ from inrcodec.fitting import load_checkpoint, save_checkpoint
 MOTIONS = "motions"
 """Under which a checkpoint has the clip's motion, among what is finished."""
 
-_LAYOUT = 11  # of what a checkpoint holds; those of other versions are refused
+_LAYOUT = 12  # of what a checkpoint holds; those of other versions are refused
 
 
 class Session:

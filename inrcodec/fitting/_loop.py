@@ -19,7 +19,7 @@ from torch.func import functional_call
 from inrcodec._memory import keep_freed_memory
 from inrcodec.errors import InrcodecError
 from inrcodec.fitting._averaging import WeightAverage
-from inrcodec.fitting._batches import embed_all, frame_batch, place_frames
+from inrcodec.fitting._batches import frame_batch, place_frames
 from inrcodec.fitting._coded_quality import coded_psnr_db
 from inrcodec.fitting._config import FitConfig
 from inrcodec.fitting._ending import Ending
@@ -230,7 +230,7 @@ class _Fit:
         if self.ending.goal_db is None:
             return False
         stored = self._stored_network()
-        embeddings = embed_all(stored, self.frames)
+        embeddings = self.rate.embed_all(stored)
         found_db = coded_psnr_db(stored, self.rate.quantizer, self.frames, embeddings)
         return self.ending.reached(found_db, used=self._used())
 
@@ -348,9 +348,7 @@ class _Fit:
             x = frame_batch(self.frames, indices, self.device)
         indices = indices.to(self.device)
         with self._arithmetic():
-            embeddings = None
-            if self.network.encoder is not None:
-                embeddings = self.network.embed(x, indices)
+            embeddings = self.rate.embed(x, indices)
             exact, weights = embeddings, {}
             if self.rate.quantizes:
                 weights = self.rate.decoder_weights()

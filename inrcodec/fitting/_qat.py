@@ -25,6 +25,7 @@ from inrcodec.quantization import (
     fake_quantize,
     output_sensitivity,
     range_step_codes,
+    round_trajectories,
     shift_step_codes,
     soft_round,
     solve_global_step,
@@ -215,11 +216,22 @@ class Quantizer:
 
     def embeddings(self, embeddings: Tensor) -> Tensor:
         """Embeddings `(B, C, h, w)`, quantised, each channel by its own step."""
+        return fake_quantize(embeddings.float(), self._steps_of(embeddings))
+
+    def settled_embeddings(self, embeddings: Tensor, lmbda: float) -> Tensor:
+        """Those of all frames `(N, C, h, w)`, quantised with the rate of their changes in mind.
+
+        Contiguous, as they come from a checkpoint: last bits of what is computed depend on that.
+        """
+        steps = self._steps_of(embeddings)
+        return (round_trajectories(embeddings / steps, lmbda) * steps).contiguous()
+
+    def _steps_of(self, embeddings: Tensor) -> Tensor:
+        """The steps of the channels, `(1, C, 1, 1)`."""
         channels = embeddings.shape[1]
         if self._steps_on_device is None:
             self._steps_on_device = torch.tensor(self.steps, device=embeddings.device)
-        steps = self._steps_on_device[-channels:]
-        return fake_quantize(embeddings.float(), steps.view(1, channels, 1, 1))
+        return self._steps_on_device[-channels:].view(1, channels, 1, 1)
 
     def rate_term(
         self, network: Network, embeddings: Tensor | None, *, num_frames: int

@@ -44,7 +44,9 @@ _LAST_SOFT_MEETING, _SOFT_SHARE, _MOST = 2, 0.995, 0.9995
 # Weights that settle softly win back two thirds of what rounding takes, embeddings nothing: those
 # have half the steps of equal slopes (benchmarks/notes/rate.md). In eighths of an octave.
 _EMBEDDING_CODE = -8
-_MOST_CODES = 16  # by which embeddings' steps become coarser where the bytes have grown
+# Squared steps a bit: equal slopes would be a ninth, or four where steps are half as long.
+_EMBEDDING_LMBDA = 0.25
+_SETTLED_SHARE, _SETTLED_NEAR = 0.997, 0.001  # of the bytes wished, when embeddings have settled
 
 
 def hardness(progress: float) -> float:
@@ -89,6 +91,7 @@ class RateControl:
         shape = network.embedding_shape
         # As last computed: exact ones would take another pass over all frames.
         self.embeddings = None if shape is None else torch.zeros(len(frames), *shape, device=device)
+        self.settled = False  # whether embeddings stay as they are
         self.quantizer = self._new_quantizer()
         self._is_soft = config.rounds_softly
         is_nearest = config.rounding == "nearest" or config.quantizer == "entropy"
@@ -135,6 +138,21 @@ class RateControl:
         self.updates += 1
         return True
 
+    def embed(self, x: Tensor | None, indices: Tensor) -> Tensor | None:
+        """Return the embeddings `(B, C, h, w)` of a batch: the network's, until they settle.
+
+        Args:
+            x: `(B, 3, H, W)` in [0, 1]; None where no encoder looks at frames.
+            indices: `(B,)` which frames these are, on the device.
+        """
+        if self.embeddings is None:
+            return None
+        return self.embeddings[indices] if self.settled else self.network.embed(x, indices)
+
+    def embed_all(self, network: Network) -> Tensor | None:
+        """Return the embeddings `(N, C, h, w)` that a file would have, were it of this network."""
+        return self.embeddings if self.settled else embed_all(network, self.frames)
+
     def decoder_weights(self) -> dict[str, Tensor]:
         """The decoder's parameters as a step of the quantised phase computes with them."""
         if self._is_soft:
@@ -162,7 +180,7 @@ class RateControl:
             indices: `(B,)` which frames these are.
         """
         terms = []
-        if self.embedding_rate is not None and self.embeddings is not None:
+        if self.embedding_rate is not None and self.embeddings is not None and not self.settled:
             assert embeddings is not None  # a network that stores them computes them
             terms.append(self.embedding_rate(embeddings, indices, self.embeddings))
         if self.quantizes:
@@ -176,7 +194,7 @@ class RateControl:
     @torch.no_grad()
     def remember(self, embeddings: Tensor | None, indices: Tensor) -> None:
         """Keep the embeddings `(B, C, h, w)` of a batch as last computed."""
-        if self.embeddings is not None and embeddings is not None:
+        if self.embeddings is not None and embeddings is not None and not self.settled:
             self.embeddings[indices] = embeddings.float()
 
     def stored_tensors(self, *, exact: bool) -> list[NDArray[np.float32]]:
@@ -186,7 +204,7 @@ class RateControl:
             InrcodecError: it is not finite.
         """
         if exact or not self.network.encodes_frames:
-            self.embeddings = embed_all(self.network, self.frames)
+            self.embeddings = self.embed_all(self.network)
         tensors = stored_tensors(self.network, self.embeddings)
         if not all(np.isfinite(tensor).all() for tensor in tensors):
             raise InrcodecError("the fit diverged: lower the learning rate")
@@ -211,6 +229,7 @@ class RateControl:
         return {
             "quantizer": self.quantizer.state(),
             "embeddings": self.embeddings,
+            "settled": self.settled,
             "updates": self.updates,
             "rate_steps": None if self.embedding_rate is None else self.embedding_rate.steps,
         }
@@ -220,7 +239,7 @@ class RateControl:
         self.quantizer.load_state(state["quantizer"])
         if self.embeddings is not None:
             self.embeddings.copy_(state["embeddings"])
-        self.updates = state["updates"]
+        self.settled, self.updates = state["settled"], state["updates"]
         if self.embedding_rate is not None and state["rate_steps"] is not None:
             self.embedding_rate.steps = state["rate_steps"].to(self.device)
 
@@ -262,26 +281,49 @@ class RateControl:
         """Follow the bytes while hardly anything is rounded; then let steps be, if they can.
 
         Weights near multiples of their steps are stretched by others, and bytes do not even rise
-        and fall with those. So there is room for what the rest of the phase adds, up to 0.7 %; and
-        where it adds more, embeddings give way, which are rounded anew in every step.
+        and fall with those. So there is room for what the rest of the phase adds, up to 0.7 %.
         """
         if self.updates <= _LAST_SOFT_MEETING:
             share = _SOFT_SHARE if self.updates == _LAST_SOFT_MEETING else 1.0
             self._meet(self.quantizer, tensors, measured=measured, share=share)
+            if self.updates == _LAST_SOFT_MEETING:
+                self._settle_embeddings(tensors)
             return
         coded_bytes = self.coded_bytes if measured else None
         found = self.quantizer.found_bytes(tensors, grids=self._grids(), coded_bytes=coded_bytes)
         if found <= _MOST * self.num_bytes:
             return
         _log.info("soft weights take %.2f %% of the bytes", 100 * found / self.num_bytes)
-        for i in _MOST_CODES * list(self._embedding_tensors()):
-            self.quantizer.shift_codes([i], 1)
-            self.quantizer.take_global_step(tensors, self.quantizer.global_step)
-            found = self.quantizer.found_bytes(tensors, grids=self._grids())
-            if found <= _SOFT_SHARE * self.num_bytes:
-                return
         octaves = 8 * (found - _SOFT_SHARE * self.num_bytes) / sum(t.size for t in tensors)
         self.quantizer.take_global_step(tensors, self.quantizer.global_step * 2**octaves)
+
+    @torch.no_grad()
+    def _settle_embeddings(self, tensors: list[NDArray[np.float32]]) -> None:
+        """Round the embeddings once and for all, to what their changes in time pay for.
+
+        Straight through they would go on growing, and many come to lie half way between multiples
+        of their steps, from where they jump to and fro while weights settle around them.
+
+        Args:
+            tensors: as they are stored before it.
+        """
+        exact = self.embed_all(self.network)
+        if exact is None:
+            return
+        lmbda = _EMBEDDING_LMBDA if self.config.codes_in_context else 0.0
+        aim = _SETTLED_SHARE * self.num_bytes
+        self.settled = True
+        for _ in range(_ROUNDINGS):
+            self.embeddings = self.quantizer.settled_embeddings(exact, lmbda)
+            found = self.quantizer.found_bytes(
+                self.stored_tensors(exact=False), grids=self._grids(), coded_bytes=self.coded_bytes
+            )
+            _log.info("settled: %.2f %% of the bytes", 100 * found / self.num_bytes)
+            if abs(found - aim) <= _SETTLED_NEAR * self.num_bytes:
+                return
+            if not self.quantizer.correct(tensors, found, aim, grids=self._grids()):
+                break
+        self.embeddings = self.quantizer.settled_embeddings(exact, lmbda)
 
     def _keeps(self, tensors: list[NDArray[np.float32]], *, measured: bool) -> bool:
         """Tell whether the tensors take the bytes, nearly, with the steps they were rounded to.

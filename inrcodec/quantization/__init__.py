@@ -21,6 +21,7 @@ from inrcodec.quantization._rate import (
     finest_global_step,
     solve_global_step,
 )
+from inrcodec.quantization._trajectories import round_trajectories
 from inrcodec.quantization._uniform import (
     MAX_STEP_CODE,
     MAX_SYMBOL,
@@ -52,6 +53,7 @@ __all__ = [
     "quantize",
     "range_step_codes",
     "residuals_of",
+    "round_trajectories",
     "round_with_feedback",
     "shift_step_codes",
     "soft_round",
