@@ -14,10 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from equal_time_records import Record, machine_busy_seconds, sha256_of
 
@@ -66,7 +68,8 @@ def measure(point: Point, *, threads: int, keep_files: Path | None = None) -> Re
     with tempfile.TemporaryDirectory(dir=keep_files) as folder:
         path = Path(folder) / file_name(point)
         watch = _Watch()
-        report = _encode(point, path, on_progress)
+        with _changed(point.get("constants", {})):
+            report = _encode(point, path, on_progress)
         quiet = watch.stop()
         decoding = _time_decoder(path)
         digest = sha256_of(path)
@@ -131,6 +134,15 @@ def _encode(point: Point, path: Path, on_progress: Callable[[FitProgress], None]
         **({"preset": point["preset"]} if "preset" in point else {}),
         on_progress=on_progress,
     )
+
+
+@contextmanager
+def _changed(constants: dict[str, float]) -> Iterator[None]:
+    """Give constants of the fit's rate control other values: those that no setting has."""
+    with ExitStack() as stack:
+        for name, value in constants.items():
+            stack.enter_context(patch(f"inrcodec.fitting._rate_control.{name}", value))
+        yield
 
 
 def _with_tuples(settings: dict[str, Any]) -> dict[str, Any]:

@@ -79,11 +79,12 @@ SCHEMES: dict[str, dict[str, Any]] = {
     },
 }
 
-# This codec's with one thing changed, from networks of 5 bits a weight: that was the default when
-# most of them were measured, and is that of short fits.
-_ABLATED: dict[str, Any] = {"bits_wished": 5.0}
+# This codec's with one thing changed; `constants` are of the fit's rate control.
 ABLATION: dict[str, dict[str, Any]] = {
     "embeddings value by value": {"fit_settings": {"embedding_coding": "plain"}},
+    "embeddings at full steps": {"constants": {"_EMBEDDING_CODE": 0}},
+    "embeddings never settle": {"constants": {"_SETTLING": 99}},
+    "embeddings settle to the nearest": {"constants": {"_EMBEDDING_LMBDA": 0.0}},
     "equal ranges for equal slopes": {"fit_settings": {"quantizer": "range"}},
     "no rate in the loss": {"fit_settings": {"rate_weight": 0.0}},
     "straight-through rounding": {"fit_settings": {"rounding": "feedback"}},
@@ -93,7 +94,7 @@ ABLATION: dict[str, dict[str, Any]] = {
     "steps learned": {"fit_settings": {"quantizer": "entropy", "qat_fraction": 0.25}},
     "3 bits a weight": {"bits_wished": 3.0},
     "4 bits a weight": {"bits_wished": 4.0},
-    "6 bits a weight": {"bits_wished": 6.0},
+    "5 bits a weight": {"bits_wished": 5.0},
 }
 
 SETS = {
@@ -116,7 +117,6 @@ def make_point(scheme: str, bpp: float, seed: int, *, chosen: str = "schemes") -
     settings = {
         **DEFAULTS,
         "model": "hnervpp",
-        **(_ABLATED if chosen == "ablation" else {}),
         **SCHEMES.get(scheme, {}),
         **ABLATION.get(scheme, {}),
     }

@@ -44,7 +44,7 @@ BITS_PER_PARAMETER = 5.0
 """What a weight takes at the rate that a network is sized for; embeddings take less."""
 
 # More weights of fewer bits are better, where there are steps enough (benchmarks/notes/rate.md).
-_FEWER_BITS = {"hnervpp": 4.0}
+_FEWER_BITS = {"hnervpp": 3.7}
 
 MAX_BITS_PER_PARAMETER = 10.0
 """At most: a file's integers take up to 12 bits, and so few of them could not fill its bytes."""

@@ -14,6 +14,7 @@ import pytest
 
 from inrcodec import fitting
 from inrcodec.evaluation._bd import bd_rate
+from inrcodec.fitting import _rate_control
 
 ROOT = Path(__file__).resolve().parents[1]
 Record = dict[str, Any]
@@ -71,6 +72,7 @@ def test_every_scheme_is_a_fit_at_every_rate(bench: ModuleType, chosen: str) -> 
     for point in points:
         told = point["fit_settings"]
         assert set(told) <= admitted
+        assert all(hasattr(_rate_control, name) for name in point.get("constants", {}))
         fitting.recipe_config(point["recipe"], point["model"], seconds=1.0, **told)
     assert bench.current_records(points, chosen=chosen) == points
 

@@ -44,6 +44,7 @@ _LAST_SOFT_MEETING, _SOFT_SHARE, _MOST = 2, 0.995, 0.9995
 # Weights that settle softly win back two thirds of what rounding takes, embeddings nothing: those
 # have half the steps of equal slopes (benchmarks/notes/rate.md). In eighths of an octave.
 _EMBEDDING_CODE = -8
+_SETTLING = 2  # the update at which embeddings settle
 # Squared steps a bit: equal slopes would be a ninth, or four where steps are half as long.
 _EMBEDDING_LMBDA = 0.25
 _SETTLED_SHARE, _SETTLED_NEAR = 0.997, 0.001  # of the bytes wished, when embeddings have settled
@@ -286,7 +287,7 @@ class RateControl:
         if self.updates <= _LAST_SOFT_MEETING:
             share = _SOFT_SHARE if self.updates == _LAST_SOFT_MEETING else 1.0
             self._meet(self.quantizer, tensors, measured=measured, share=share)
-            if self.updates == _LAST_SOFT_MEETING:
+            if self.updates == _SETTLING:
                 self._settle_embeddings(tensors)
             return
         coded_bytes = self.coded_bytes if measured else None
