@@ -211,10 +211,14 @@ class _Fit:
     def meet_rate(self, progress: float) -> bool:
         """When the quantised phase begins, and now and then in it, meet the wished bytes."""
         is_new = not self.rate.quantizes
+        before = self.rate.quantizer.steps, self.rate.embeddings
         is_met = self.rate.meet(progress)
         if is_new and is_met:
             self.ending.quantized_from = self.steps
-        if is_met and self.graph is not None:
+        after = self.rate.quantizer.steps, self.rate.embeddings
+        # Recording takes as long as tens of steps, of which the phase has few on a GPU.
+        is_same = all(a is b for a, b in zip(before, after, strict=True))
+        if is_met and not is_same and self.graph is not None:
             self.graph.renew()
         return is_met
 

@@ -47,7 +47,8 @@ _EMBEDDING_CODE = -8
 _SETTLING = 2  # the update at which embeddings settle
 # Squared steps a bit: equal slopes would be a ninth, or four where steps are half as long.
 _EMBEDDING_LMBDA = 0.25
-_SETTLED_SHARE, _SETTLED_NEAR = 0.997, 0.001  # of the bytes wished, when embeddings have settled
+_SETTLED_SHARE = 0.997  # of the bytes wished, when embeddings have settled
+_SETTLINGS = (False, False, True)  # until they take those; which are measured
 
 
 def hardness(progress: float) -> float:
@@ -314,16 +315,14 @@ class RateControl:
         lmbda = _EMBEDDING_LMBDA if self.config.codes_in_context else 0.0
         aim = _SETTLED_SHARE * self.num_bytes
         self.settled = True
-        for _ in range(_ROUNDINGS):
+        for measured in _SETTLINGS:
             self.embeddings = self.quantizer.settled_embeddings(exact, lmbda)
             found = self.quantizer.found_bytes(
-                self.stored_tensors(exact=False), grids=self._grids(), coded_bytes=self.coded_bytes
+                self.stored_tensors(exact=False),
+                grids=self._grids(),
+                coded_bytes=self.coded_bytes if measured else None,
             )
-            _log.info("settled: %.2f %% of the bytes", 100 * found / self.num_bytes)
-            if abs(found - aim) <= _SETTLED_NEAR * self.num_bytes:
-                return
-            if not self.quantizer.correct(tensors, found, aim, grids=self._grids()):
-                break
+            self.quantizer.correct(tensors, found, aim, grids=self._grids())
         self.embeddings = self.quantizer.settled_embeddings(exact, lmbda)
 
     def _keeps(self, tensors: list[NDArray[np.float32]], *, measured: bool) -> bool:
