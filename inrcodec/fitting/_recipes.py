@@ -41,7 +41,7 @@ _OUR_SETTINGS: dict[str, dict[str, Any]] = {
         "loss": "log_l2",
         "gradient_clip": 0.0,
         "rate_weight": 0.56,
-        "qat_fraction": 0.1,
+        "qat_fraction": 0.15,
     },
     # Sines wrap where GELUs only grow: their networks take smaller steps (benchmarks/notes/zoo.md).
     "nerv-boost": {"learning_rate": 2e-3},
