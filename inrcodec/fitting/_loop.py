@@ -212,11 +212,13 @@ class _Fit:
         """When the quantised phase begins, and now and then in it, meet the wished bytes."""
         is_new = not self.rate.quantizes
         before = self.rate.quantizer.steps, self.rate.embeddings
+        since = self._used()
         is_met = self.rate.meet(progress)
+        # On a GPU it takes as long as hundreds of steps, which the phase must have.
+        self.ending.clock.skip(since=since, used=self._used())
         if is_new and is_met:
             self.ending.quantized_from = self.steps
         after = self.rate.quantizer.steps, self.rate.embeddings
-        # Recording takes as long as tens of steps, of which the phase has few on a GPU.
         is_same = all(a is b for a, b in zip(before, after, strict=True))
         if is_met and not is_same and self.graph is not None:
             self.graph.renew()

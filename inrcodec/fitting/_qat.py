@@ -113,6 +113,7 @@ class Quantizer:
         *,
         grids: Sequence[Grid | None],
         coded_bytes: CodedBytes | None = None,
+        most_measurements: int = _MAX_MEASUREMENTS,
     ) -> None:
         """Choose the global step at which `tensors` take `num_bytes` in the file, nearly.
 
@@ -125,20 +126,24 @@ class Quantizer:
             num_bytes: what they may take, side information included.
             grids: of each tensor that runs over frames their number, rows and columns.
             coded_bytes: codes them and counts; None to trust the overhead as last measured.
+            most_measurements: with which it is to be near.
         """
         aim = _AIM * num_bytes
-        for _ in range(1 if coded_bytes is None else _MAX_MEASUREMENTS):
+
+        def solve() -> float:
             wish = aim - self.overhead_bytes
-            step = solve_global_step(tensors, self.step_codes, wish, grids=grids)
-            self.global_step = step
-            if coded_bytes is None:
-                break
+            return solve_global_step(tensors, self.step_codes, wish, grids=grids)
+
+        step = solve()
+        for _ in range(0 if coded_bytes is None else most_measurements):
+            assert coded_bytes is not None  # else there are none
             found = coded_bytes(tensors, self.step_codes, step)
             if abs(found - aim) <= _NEAR * num_bytes:
                 break
             expected = estimate_bytes(tensors, self.step_codes, step, grids=grids)
             self.overhead_bytes = found - expected
-        self.take_global_step(tensors, self.global_step)
+            step = solve()
+        self.take_global_step(tensors, step)
 
     @property
     def settles(self) -> bool:

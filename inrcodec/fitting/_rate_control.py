@@ -287,7 +287,7 @@ class RateControl:
         """
         if self.updates <= _LAST_SOFT_MEETING:
             share = _SOFT_SHARE if self.updates == _LAST_SOFT_MEETING else 1.0
-            self._meet(self.quantizer, tensors, measured=measured, share=share)
+            self._meet(self.quantizer, tensors, measured=measured, share=share, most_measurements=1)
             if self.updates == _SETTLING:
                 self._settle_embeddings(tensors)
             return
@@ -371,12 +371,14 @@ class RateControl:
         *,
         measured: bool,
         share: float = 1.0,
+        **settings: int,
     ) -> None:
         quantizer.meet(
             tensors,
             share * self.num_bytes,
             grids=self._grids(),
             coded_bytes=self.coded_bytes if measured else None,
+            **settings,
         )
 
     def _embedding_tensors(self) -> range:

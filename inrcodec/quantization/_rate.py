@@ -11,12 +11,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
 from inrcodec.entropy import empirical_entropy_bits
 from inrcodec.quantization._prediction import Grid, best_residuals
 from inrcodec.quantization._uniform import MAX_STEP_CODE, MAX_SYMBOL, quantize, step_size
 
-_BISECTIONS = 20
+_NEAR_OCTAVES = 1e-5
 _TINY = 1e-12
 _SMALL_TENSOR = 256
 
@@ -97,10 +98,14 @@ def solve_global_step(
         for tensor, code in zip(tensors, step_codes, strict=True)
     )
     low = math.log2(finest_global_step(tensors))
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        if estimate_bytes(tensors, step_codes, 2.0**middle, grids=grids) <= num_bytes:
-            high = middle
-        else:
-            low = middle
-    return float(np.float32(2.0**high))
+
+    def excess(log_step: float) -> float:
+        return estimate_bytes(tensors, step_codes, 2.0**log_step, grids=grids) - num_bytes
+
+    if excess(low) <= 0:
+        found = low
+    elif excess(high) >= 0:
+        found = high
+    else:
+        found = float(brentq(excess, low, high, xtol=_NEAR_OCTAVES)) + _NEAR_OCTAVES
+    return float(np.float32(2.0**found))

@@ -37,6 +37,17 @@ def test_a_second_earlier_end_counts_from_the_first() -> None:
     assert clock.progress(40) == 1.0
 
 
+def test_what_is_skipped_is_no_progress_and_the_end_stays() -> None:
+    clock = Clock(100)
+    clock.skip(since=40, used=60)
+    assert [clock.progress(used) for used in (60, 80, 100)] == pytest.approx([0.4, 0.7, 1.0])
+    clock.skip(since=80, used=80)
+    assert clock.progress(90) == pytest.approx(0.85)
+    clock.finish_in(10, used=90)
+    clock.skip(since=95, used=120)  # beyond the end
+    assert clock.progress(120) == 1.0
+
+
 def test_an_end_is_never_moved_back() -> None:
     clock = Clock(100)
     clock.finish_in(60, used=70)
