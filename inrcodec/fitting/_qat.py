@@ -40,13 +40,16 @@ this global step."""
 # measured to come.
 _AIM = 0.996
 _NEAR = 0.002
-_MAX_MEASUREMENTS = 4
 
 
 @dataclass
 class Quantizer:
-    """Steps of every stored tensor: the decoder's parameters, then the embeddings' channels."""
+    """Steps of every stored tensor: the decoder's parameters, then the embeddings' channels.
 
+    `max_measurements` is how often all is coded at most until the bytes are met.
+    """
+
+    max_measurements: int = 4
     step_codes: list[int] = field(default_factory=list)
     global_step: float = 0.0
     steps: list[float] = field(default_factory=list)
@@ -113,7 +116,6 @@ class Quantizer:
         *,
         grids: Sequence[Grid | None],
         coded_bytes: CodedBytes | None = None,
-        most_measurements: int = _MAX_MEASUREMENTS,
     ) -> None:
         """Choose the global step at which `tensors` take `num_bytes` in the file, nearly.
 
@@ -126,7 +128,6 @@ class Quantizer:
             num_bytes: what they may take, side information included.
             grids: of each tensor that runs over frames their number, rows and columns.
             coded_bytes: codes them and counts; None to trust the overhead as last measured.
-            most_measurements: with which it is to be near.
         """
         aim = _AIM * num_bytes
 
@@ -135,7 +136,7 @@ class Quantizer:
             return solve_global_step(tensors, self.step_codes, wish, grids=grids)
 
         step = solve()
-        for _ in range(0 if coded_bytes is None else most_measurements):
+        for _ in range(0 if coded_bytes is None else self.max_measurements):
             assert coded_bytes is not None  # else there are none
             found = coded_bytes(tensors, self.step_codes, step)
             if abs(found - aim) <= _NEAR * num_bytes:

@@ -252,6 +252,8 @@ class RateControl:
         return phase > 0 and progress >= due and self.updates < _UPDATES
 
     def _new_quantizer(self) -> Quantizer:
+        if self.config.rounds_softly:
+            return Quantizer(max_measurements=1)  # later ones are as good
         if self.config.quantizer != "entropy":
             return Quantizer()
         num_tensors = self._embedding_tensors().stop
@@ -287,7 +289,7 @@ class RateControl:
         """
         if self.updates <= _LAST_SOFT_MEETING:
             share = _SOFT_SHARE if self.updates == _LAST_SOFT_MEETING else 1.0
-            self._meet(self.quantizer, tensors, measured=measured, share=share, most_measurements=1)
+            self._meet(self.quantizer, tensors, measured=measured, share=share)
             if self.updates == _SETTLING:
                 self._settle_embeddings(tensors)
             return
@@ -371,14 +373,12 @@ class RateControl:
         *,
         measured: bool,
         share: float = 1.0,
-        **settings: int,
     ) -> None:
         quantizer.meet(
             tensors,
             share * self.num_bytes,
             grids=self._grids(),
             coded_bytes=self.coded_bytes if measured else None,
-            **settings,
         )
 
     def _embedding_tensors(self) -> range:
