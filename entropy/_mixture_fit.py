@@ -14,6 +14,7 @@ from inrcodec.entropy._mixture import MAX_ALPHABET, TABLE_BITS, MixtureModel
 # Codes beyond this give tables as flat as an alphabet of MAX_ALPHABET symbols can show.
 _MAX_CODE = 200
 _MIXES = (0, 32, 64, 96, 128, 160, 192, 224, 255)
+_SHARES = np.array(_MIXES)[:, None] / 256  # (mixes, 1)
 _STEPS = ((8, 4, 2, 1), (2, 1))
 
 
@@ -74,30 +75,33 @@ class _Search:
             _nearest_code(min(1.0, 1 / (2 * self.mean_square))),
         )
         # Large steps can leave the right hollow, small ones never reach it: try both.
-        pair = min((self.descend(start, steps) for steps in _STEPS), key=lambda p: self.bits(*p)[0])
-        bits, mix = self.bits(*pair)
+        pair = min((self.descend(start, steps) for steps in _STEPS), key=lambda p: self.known[p][0])
+        bits, mix = self.known[pair]
         return *pair, mix, bits
 
     def descend(self, pair: tuple[int, int], steps: tuple[int, ...]) -> tuple[int, int]:
         for step in steps:
             improved = True
             while improved:
-                nearest = min(self._neighbours(pair, step), key=lambda p: self.bits(*p)[0])
-                improved = self.bits(*nearest)[0] < self.bits(*pair)[0] - 1e-6
+                near = self._neighbours(pair, step)
+                self.look_up([pair, *near])
+                nearest = min(near, key=lambda p: self.known[p][0])
+                improved = self.known[nearest][0] < self.known[pair][0] - 1e-6
                 pair = nearest if improved else pair
         return pair
 
-    def bits(self, laplace_code: int, gaussian_code: int) -> tuple[float, int]:
-        """Fewest bits that this pair of codes reaches, and the mix that does."""
-        key = laplace_code, gaussian_code
-        if key not in self.known:
-            share = np.array(_MIXES)[:, None] / 256  # (mixes, 1)
-            probability = (1 - share) * self.part(laplace_code, 1)  # (mixes, symbols)
-            probability += share * self.part(gaussian_code, 2)
-            probability = (1 - self.floor) * probability + 1 / (1 << TABLE_BITS)
-            bits = -(np.log2(probability) @ self.counts)
-            self.known[key] = float(bits.min()), _MIXES[int(bits.argmin())]
-        return self.known[key]
+    def look_up(self, pairs: list[tuple[int, int]]) -> None:
+        """Find the fewest bits that these pairs of codes reach, and the mixes that do."""
+        new = [pair for pair in pairs if pair not in self.known]
+        if not new:
+            return
+        laplace = np.stack([self.part(code, 1) for code, _ in new])[:, None]  # (pairs, 1, symbols)
+        gaussian = np.stack([self.part(code, 2) for _, code in new])[:, None]
+        probability = (1 - _SHARES) * laplace + _SHARES * gaussian  # (pairs, mixes, symbols)
+        probability = (1 - self.floor) * probability + 1 / (1 << TABLE_BITS)
+        bits = -(np.log2(probability) @ self.counts)  # (pairs, mixes)
+        for pair, of_mixes in zip(new, bits, strict=True):
+            self.known[pair] = float(of_mixes.min()), _MIXES[int(of_mixes.argmin())]
 
     def part(self, code: int, power: int) -> NDArray[np.float64]:
         key = code, power

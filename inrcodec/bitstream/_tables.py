@@ -27,14 +27,19 @@ def choose_tables(sets: Sequence[NDArray[np.int32]]) -> tuple[list[MixtureModel]
     """
     order = sorted(range(len(sets)), key=lambda i: float(np.abs(sets[i]).mean()))
     clusters = [_Cluster(run, [sets[i] for i in run]) for run in _runs(order, sets)]
-    savings = [a.saving(b) for a, b in pairwise(clusters)]
-    while savings and (max(savings) > 0 or _num_symbols(clusters) > MAX_TABLE_SYMBOLS):
+    merged = [a.merged(b) for a, b in pairwise(clusters)]
+    while merged:
+        savings = [
+            a.bits + b.bits - both.bits
+            for (a, b), both in zip(pairwise(clusters), merged, strict=True)
+        ]
         at = savings.index(max(savings))
-        clusters[at : at + 2] = [clusters[at].merged(clusters[at + 1])]
-        del savings[at]
+        if savings[at] <= 0 and _num_symbols(clusters) <= MAX_TABLE_SYMBOLS:
+            break
+        clusters[at : at + 2] = [merged.pop(at)]
         for i in (at - 1, at):
-            if 0 <= i < len(savings):
-                savings[i] = clusters[i].saving(clusters[i + 1])
+            if 0 <= i < len(merged):
+                merged[i] = clusters[i].merged(clusters[i + 1])
     table_of = [0] * len(sets)
     for table, cluster in enumerate(clusters):
         for i in cluster.members:
@@ -67,6 +72,3 @@ class _Cluster:
 
     def merged(self, other: _Cluster) -> _Cluster:
         return _Cluster(self.members + other.members, self.symbols + other.symbols)
-
-    def saving(self, other: _Cluster) -> float:
-        return self.bits + other.bits - self.merged(other).bits

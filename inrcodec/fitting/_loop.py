@@ -159,8 +159,7 @@ class _Fit:
         self.order = FrameOrder(
             len(frames), config.batch_size, config.seed, device=self.frames.device
         )
-        if device.type == "cpu":
-            keep_freed_memory()
+        keep_freed_memory()  # of rate control too, which computes on the CPU
         self.dtype = resolve_precision(config.precision, device)
         # With a fixed memory for all that a step reads and changes, it may be a CUDA graph.
         has_graph = (

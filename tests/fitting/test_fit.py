@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -24,8 +25,15 @@ from inrcodec.fitting._loop import _Fit
 from inrcodec.fitting._optimizers import longest_side
 from inrcodec.fitting._order import FrameOrder
 from inrcodec.fitting._qat import stored_tensors
+from inrcodec.fitting._rate_control import RateControl
 from inrcodec.models import Network, build, for_budget
-from inrcodec.quantization import QuantizedTensors, admissible_step_codes, quantize, step_size
+from inrcodec.quantization import (
+    QuantizedTensors,
+    admissible_step_codes,
+    estimate_bytes,
+    quantize,
+    step_size,
+)
 
 CPU = torch.device("cpu")
 
@@ -169,6 +177,38 @@ def test_seconds_bound_the_fit() -> None:
     assert result is not None
     assert 1.0 <= result.seconds < 3.0
     assert result.steps > 10
+
+
+def test_what_meeting_the_bytes_takes_is_no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    met = []
+    meet = RateControl.meet
+
+    def recorded(control: RateControl, progress: float) -> bool:
+        is_met = meet(control, progress)
+        if is_met:
+            met.append(progress)
+        return is_met
+
+    def coded_bytes(tensors: list[np.ndarray], codes: list[int], step: float) -> int:
+        time.sleep(0.6)
+        return int(estimate_bytes(tensors, codes, step))
+
+    monkeypatch.setattr(RateControl, "meet", recorded)
+    config = FitConfig(seconds=6.0, qat_fraction=0.5)
+    result = fit(
+        clip(),
+        network("hnervpp"),
+        config,
+        num_bytes=9000,
+        coded_bytes=coded_bytes,  # type: ignore[arg-type]
+        device=CPU,
+    )
+    assert result is not None
+    assert result.seconds < 7.5
+    assert len(met) == 8
+    for i, progress in enumerate(met):
+        due = 0.5 + 0.5 * i / 8
+        assert due <= progress < due + 0.025
 
 
 def test_learning_rate_schedule() -> None:
