@@ -117,6 +117,7 @@ def make_point(scheme: str, bpp: float, seed: int, *, chosen: str = "schemes") -
     settings = {
         **DEFAULTS,
         "model": "hnervpp",
+        **({"constants": {}, "bits_wished": None} if chosen == "ablation" else {}),
         **SCHEMES.get(scheme, {}),
         **ABLATION.get(scheme, {}),
     }

@@ -42,8 +42,9 @@ class Clock:
 
     def skip(self, *, since: float, used: float) -> None:
         """Leave what was used since then out of the progress: it runs faster, to the same end."""
-        progress = self.progress(since)
-        self._turned_at, self._turned_progress = used, progress
+        if used > since:
+            progress = self.progress(since)
+            self._turned_at, self._turned_progress = used, progress
 
     @property
     def used_share(self) -> float:

@@ -56,7 +56,8 @@ class FitConfig:
     # for the rate (consistent entropy minimisation, arXiv 2402.18152).
     quantizer: str = "sensitivity"
     # How weights are rounded in the quantised phase, in ROUNDINGS: `soft`, the harder the nearer
-    # its end (arXiv 2006.09952), with embeddings straight through and at half their steps; or with
+    # its end (arXiv 2006.09952), with embeddings at half their steps, straight through and from a
+    # quarter of the phase on as they are; or with
     # straight-through gradients, once they have entered it by `feedback`, what rounding takes from
     # a layer's outputs given back by its other weights (arXiv 2210.17323), or as `nearest`, which
     # learned steps have. Without such a phase `soft` is `feedback`.

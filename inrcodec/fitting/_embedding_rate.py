@@ -33,7 +33,10 @@ class EmbeddingRate:
     def take_steps(self, quantizer: Quantizer, stored: Tensor) -> None:
         """Count in the quantiser's steps from now on; `stored` as below."""
         steps = torch.tensor(quantizer.steps[-stored.shape[1] :], device=stored.device)
-        self.steps = steps.view(1, -1, 1, 1)
+        if self.steps is None:
+            self.steps = steps.view(1, -1, 1, 1)
+        else:
+            self.steps.copy_(steps.view(1, -1, 1, 1))  # a recorded step reads them there
 
     def __call__(self, embeddings: Tensor, indices: Tensor, stored: Tensor) -> Tensor:
         """Return the term for a batch; its gradient is that of the whole clip's, expected.

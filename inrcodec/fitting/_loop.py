@@ -110,10 +110,14 @@ def fit(
             run.ending.clock.finish_in(seconds_left, used=run.seconds())
     saved_at = logged_at = run.seconds()
     while (progress := run.progress()) < 1:
+        since = run.used()
         if run.rate.begins(progress):
             on_quantize(run.state())
-        if run.meet_rate(progress) and run.reaches_goal():
-            break
+        if run.meet_rate(progress):
+            if run.reaches_goal():
+                break
+            # That took as long as many steps, which the phase must have: it is no progress.
+            run.ending.clock.skip(since=since, used=run.used())
         run.measure_rounding(progress)
         run.set_learning_rate(progress)
         if run.step():
@@ -205,16 +209,17 @@ class _Fit:
 
     def progress(self) -> float:
         """How far the schedules are: the used part of the budget, unless the fit ends early."""
-        return self.ending.clock.progress(self._used())
+        return self.ending.clock.progress(self.used())
+
+    def used(self) -> float:
+        """What is used of the budget, in its unit."""
+        return self.steps if self.config.seconds is None else self.seconds()
 
     def meet_rate(self, progress: float) -> bool:
         """When the quantised phase begins, and now and then in it, meet the wished bytes."""
         is_new = not self.rate.quantizes
         before = self.rate.quantizer.steps, self.rate.embeddings
-        since = self._used()
         is_met = self.rate.meet(progress)
-        # On a GPU it takes as long as hundreds of steps, which the phase must have.
-        self.ending.clock.skip(since=since, used=self._used())
         if is_new and is_met:
             self.ending.quantized_from = self.steps
         after = self.rate.quantizer.steps, self.rate.embeddings
@@ -237,12 +242,12 @@ class _Fit:
         stored = self._stored_network()
         embeddings = self.rate.embed_all(stored)
         found_db = coded_psnr_db(stored, self.rate.quantizer, self.frames, embeddings)
-        return self.ending.reached(found_db, used=self._used())
+        return self.ending.reached(found_db, used=self.used())
 
     def end_early_if_done(self, progress: float) -> None:
         """Before the quantised phase: begin the end when the goal is passed, or on a plateau."""
         if not self.rate.quantizes:
-            self.ending.consider(self.frames, rate_factor=self.rate_factor, used=self._used())
+            self.ending.consider(self.frames, rate_factor=self.rate_factor, used=self.used())
 
     def set_learning_rate(self, progress: float) -> None:
         """Follow the schedule up to a peak that depends on how many steps the budget allows."""
@@ -289,7 +294,7 @@ class _Fit:
             raise InrcodecError(f"the fit diverged at step {self.steps}: lower the learning rate")
         psnr_db = float(psnr_of_mse(self.mse))
         seen = self.order.frames_seen(self.steps)
-        end = self.ending.forecast(used=self._used())
+        end = self.ending.forecast(used=self.used())
         return FitProgress(
             progress,
             self.steps,
@@ -349,7 +354,8 @@ class _Fit:
     def _computed(self, indices: Tensor) -> Tensor:
         """Take a step on the frames at `indices` `(B,)`; return their MSEs before it, `(B,)`."""
         x = None  # (B, 3, H, W) in [0, 1]
-        if self.network.encodes_frames or self.packed_error is None:
+        encodes_frames = self.network.encodes_frames and not self.rate.settled
+        if encodes_frames or self.packed_error is None:
             x = frame_batch(self.frames, indices, self.device)
         indices = indices.to(self.device)
         with self._arithmetic():
@@ -401,10 +407,6 @@ class _Fit:
         module = self.average.module
         assert isinstance(module, Network)  # whose copy it is
         return module
-
-    def _used(self) -> float:
-        """What is used of the budget, in its unit."""
-        return self.steps if self.config.seconds is None else self.seconds()
 
     def _loss(self, x_hat: Tensor, indices: Tensor, x: Tensor | None) -> tuple[Tensor, Tensor]:
         """Compare the batch, and what else the network made of it; the loss and MSEs `(B,)`."""

@@ -38,14 +38,14 @@ _MOMENT_FRAMES = 8  # that rounding with feedback knows the layers' inputs from
 # `_NEAR` of them. Later they may be as few as `_LEAST`.
 _ROUNDINGS = 3
 _AIM, _NEAR, _LEAST = 0.995, 0.003, 0.982
-# Soft rounding meets the bytes up to this update, then a part of them, which grows; and again where
-# they are more than `_MOST`.
+# Soft rounding meets the bytes up to this update, then a part of them, which may grow; and again
+# where they are more than `_MOST`.
 _LAST_SOFT_MEETING, _SOFT_SHARE, _MOST = 2, 0.995, 0.9995
 # Weights that settle softly win back two thirds of what rounding takes, embeddings nothing: those
 # have half the steps of equal slopes (benchmarks/notes/rate.md). In eighths of an octave.
 _EMBEDDING_CODE = -8
 _SETTLING = 2  # the update at which embeddings settle
-# Squared steps a bit: equal slopes would be a ninth, or four where steps are half as long.
+# Squared steps a bit: equal slopes would be 0.12, or 0.46 where steps are half as long.
 _EMBEDDING_LMBDA = 0.25
 _SETTLED_SHARE = 0.997  # of the bytes wished, when embeddings have settled
 _SETTLINGS = (False, False, True)  # until they take those; which are measured
@@ -125,7 +125,8 @@ class RateControl:
         settles = half and self.quantizer.settles
         if settles:
             self.quantizer.settle()
-        # Coding takes as long as tens of steps: at both ends of the phase it is worth them.
+        # Coding takes as long as tens of steps: at both ends of the phase it is worth them, and
+        # where embeddings settle.
         measured = first or last or settles
         if self._is_soft:
             self._meet_softly(tensors, measured=measured)
@@ -253,7 +254,7 @@ class RateControl:
 
     def _new_quantizer(self) -> Quantizer:
         if self.config.rounds_softly:
-            return Quantizer(max_measurements=1)  # later ones are as good
+            return Quantizer(max_measurements=1)  # settling corrects it
         if self.config.quantizer != "entropy":
             return Quantizer()
         num_tensors = self._embedding_tensors().stop
@@ -285,20 +286,23 @@ class RateControl:
         """Follow the bytes while hardly anything is rounded; then let steps be, if they can.
 
         Weights near multiples of their steps are stretched by others, and bytes do not even rise
-        and fall with those. So there is room for what the rest of the phase adds, up to 0.7 %.
+        and fall with those. So there is some room for what the rest of the phase adds.
         """
         if self.updates <= _LAST_SOFT_MEETING:
             share = _SOFT_SHARE if self.updates == _LAST_SOFT_MEETING else 1.0
             self._meet(self.quantizer, tensors, measured=measured, share=share)
-            if self.updates == _SETTLING:
-                self._settle_embeddings(tensors)
+        if self.updates == _SETTLING:
+            self._settle_embeddings(tensors)
+        if self.updates <= _LAST_SOFT_MEETING or self.updates == _SETTLING:
             return
         coded_bytes = self.coded_bytes if measured else None
         found = self.quantizer.found_bytes(tensors, grids=self._grids(), coded_bytes=coded_bytes)
         if found <= _MOST * self.num_bytes:
             return
         _log.info("soft weights take %.2f %% of the bytes", 100 * found / self.num_bytes)
-        octaves = 8 * (found - _SOFT_SHARE * self.num_bytes) / sum(t.size for t in tensors)
+        # Settled embeddings are multiples of their steps, and of those a little coarser.
+        changing = tensors[: self._embedding_tensors().start] if self.settled else tensors
+        octaves = 8 * (found - _SOFT_SHARE * self.num_bytes) / sum(t.size for t in changing)
         self.quantizer.take_global_step(tensors, self.quantizer.global_step * 2**octaves)
 
     @torch.no_grad()

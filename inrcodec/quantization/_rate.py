@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from inrcodec.entropy import empirical_entropy_bits
 from inrcodec.quantization._prediction import Grid, best_residuals
@@ -97,8 +97,11 @@ def solve_global_step(
         math.log2(max(float(np.abs(tensor).max(initial=0.0)), _TINY)) - code / 8
         for tensor, code in zip(tensors, step_codes, strict=True)
     )
+    from scipy.optimize import brentq  # which decoders need not wait for
+
     low = math.log2(finest_global_step(tensors))
 
+    @cache
     def excess(log_step: float) -> float:
         return estimate_bytes(tensors, step_codes, 2.0**log_step, grids=grids) - num_bytes
 
