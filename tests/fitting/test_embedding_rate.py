@@ -33,6 +33,15 @@ def test_bits_by_hand() -> None:
     assert float(found) == pytest.approx(float(bits) * 0.5 * 3 / 8000)
 
 
+def test_other_steps_take_the_place_of_the_first() -> None:
+    counted = rate()
+    assert counted.steps is not None
+    where = counted.steps.data_ptr()  # which a recorded step reads
+    counted.take_steps(Quantizer(steps=[9.0, 1.5, 3.0]), torch.zeros(1, 2, 1, 1))
+    assert counted.steps.flatten().tolist() == [1.5, 3.0]
+    assert counted.steps.data_ptr() == where
+
+
 def test_nothing_counts_before_there_are_steps() -> None:
     embeddings = torch.ones(1, 2, 1, 1, requires_grad=True)
     found = EmbeddingRate(0.5, 1000)(embeddings, torch.tensor([1]), torch.zeros(3, 2, 1, 1))
