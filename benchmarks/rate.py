@@ -33,7 +33,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 RESULT = {
     "schemes": (RESULTS / "rate_bunny.json",),
     # As many epochs are as many anywhere: rows may be of several machines.
-    "ablation": (RESULTS / "rate_ablation.json", RESULTS / "rate_ablation_xeon.json"),
+    "ablation": (RESULTS / "rate_ablation.json",),
 }
 NUM_FRAMES = 132
 BPPS = (0.02, 0.04, 0.08, 0.15)

@@ -124,11 +124,11 @@ def _shape(
     quick = config
     with suppress(ModelError, RateError):
         quick = sized(quick=True)
-    is_quick = config != quick and is_short(config)
+    is_quick = is_short(config)
     config = quick if is_quick else config
     if job.bits_per_parameter is None and is_short(config):
         with suppress(ModelError, RateError):
-            config = sized(quick=is_quick, long=False)
+            config = sized(quick=True, long=False)
     # Units that multiply matrices take whole blocks of channels. On a CPU short fits were none the
     # better for it.
     if job.device.type != "cpu":

@@ -38,6 +38,7 @@ _ANY = 2**62  # parameters
 # Where some widths are free while others are rounded to multiples: by what factors they change, and
 # how closely the first is found.
 _MOST_SCALED, _MOST_ROUNDED = 1.5, 1.4
+_MOST_NARROWED = 1.5  # the last of them
 _SCALINGS = 6
 
 ConfigT = TypeVar("ConfigT", bound=NetworkConfig)
@@ -184,13 +185,15 @@ def align_widths(config: ConfigT, multiple: int, *, num_free: int = 0) -> Config
         num_free: how many of the first widths are no multiples, but grow or shrink alike by up to a
             half until the total is met: their maps are small. Then others change by no more than
             two fifths, those under `multiple` not at all, and the last, whose map is the largest,
-            becomes narrower where that is near enough.
+            becomes narrower where that is by no more than a third.
     """
     total = count_parameters(config).total
     first, rest = config.channels[:num_free], config.channels[num_free:]
     choices = [_multiples_near(width, multiple, is_bounded=num_free > 0) for width in rest]
     if num_free and choices:
-        choices[-1] = choices[-1][:1]
+        narrower = rest[-1] // multiple * multiple
+        is_near = narrower and rest[-1] <= _MOST_NARROWED * narrower
+        choices[-1] = [narrower] if is_near else choices[-1][:1]
 
     def distortion(widths: Sequence[int]) -> float:
         logarithms = (math.log(after / before) for after, before in zip(widths, rest, strict=True))

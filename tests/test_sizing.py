@@ -71,6 +71,14 @@ def test_a_long_fit_has_more_weights_of_fewer_bits() -> None:
     assert configured(epochs=100, model="hnerv") == configured(epochs=10, model="hnerv")
 
 
+def test_a_short_fit_is_quick_where_only_fewer_weights_would_be_fine() -> None:
+    """Under a bound that a fine shape of 3.7 bits a weight is over, and one of 5 bits is not."""
+    told: dict[str, Any] = {"max_kmac_per_pixel": 1.0}
+    assert head(configured(epochs=100, **told)) == 4
+    assert head(configured(epochs=100, bits_per_parameter=5.0, **told)) == 2
+    assert head(configured(epochs=10, **told)) == 4
+
+
 def test_a_bound_and_settings_are_kept_in_long_fits() -> None:
     assert head(configured(epochs=1000, model_settings={"head_stride": 4})) == 4
     assert head(configured(epochs=1000, max_kmac_per_pixel=0.3)) == 4

@@ -224,6 +224,15 @@ def test_widths_under_the_multiple_are_left_where_some_are_free() -> None:
     assert models.align_widths(config, 16, num_free=2) == config
 
 
+def test_the_widths_of_the_largest_map_are_rounded_down_if_anyhow_near() -> None:
+    clip = {"height": 320, "width": 640, "num_frames": 132}
+    fields = {"strides": (2, 2, 2, 2), "head_stride": 2, "plain_stages": 2, "embedding_channels": 5}
+    for last, rounded in ((44, 32), (46, 32), (50, 48)):
+        config = models.HNeRVPPConfig(**clip, **fields, channels=(22, 45, 45, 45, last))
+        found = models.align_widths(config, 16, num_free=2)
+        assert found.channels[2:] == (48, 48, rounded)
+
+
 def test_a_rounding_that_is_too_far_is_left_out() -> None:
     """22 channels are 16 or 32: the one too few, by more than the first widths make up, the other
     too many.
