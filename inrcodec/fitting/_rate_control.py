@@ -48,7 +48,7 @@ _SETTLING = 2  # the update at which embeddings settle
 # Squared steps a bit: equal slopes would be 0.12, or 0.46 where steps are half as long.
 _EMBEDDING_LMBDA = 0.25
 _SETTLED_SHARE = 0.997  # of the bytes wished, when embeddings have settled
-_SETTLINGS = (False, False, True)  # until they take those; which are measured
+_SETTLINGS = (False, True, True)  # until they take those; which are measured
 
 
 def hardness(progress: float) -> float:
