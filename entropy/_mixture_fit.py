@@ -97,8 +97,8 @@ class _Search:
             return
         laplace = np.stack([self.part(code, 1) for code, _ in new])[:, None]  # (pairs, 1, symbols)
         gaussian = np.stack([self.part(code, 2) for _, code in new])[:, None]
-        probability = (1 - _SHARES) * laplace + _SHARES * gaussian  # (pairs, mixes, symbols)
-        probability = (1 - self.floor) * probability + 1 / (1 << TABLE_BITS)
+        mixed = (1 - _SHARES) * laplace + _SHARES * gaussian  # (pairs, mixes, symbols)
+        probability = (1 - self.floor) * mixed + 1 / (1 << TABLE_BITS)
         bits = -(np.log2(probability) @ self.counts)  # (pairs, mixes)
         for pair, of_mixes in zip(new, bits, strict=True):
             self.known[pair] = float(of_mixes.min()), _MIXES[int(of_mixes.argmin())]

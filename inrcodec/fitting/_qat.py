@@ -136,8 +136,9 @@ class Quantizer:
             return solve_global_step(tensors, self.step_codes, wish, grids=grids)
 
         step = solve()
-        for _ in range(0 if coded_bytes is None else self.max_measurements):
-            assert coded_bytes is not None  # else there are none
+        for _ in range(self.max_measurements):
+            if coded_bytes is None:
+                break
             found = coded_bytes(tensors, self.step_codes, step)
             if abs(found - aim) <= _NEAR * num_bytes:
                 break

@@ -288,12 +288,13 @@ class RateControl:
         Weights near multiples of their steps are stretched by others, and bytes do not even rise
         and fall with those. So there is some room for what the rest of the phase adds.
         """
-        if self.updates <= _LAST_SOFT_MEETING:
+        follows, settles = self.updates <= _LAST_SOFT_MEETING, self.updates == _SETTLING
+        if follows:
             share = _SOFT_SHARE if self.updates == _LAST_SOFT_MEETING else 1.0
             self._meet(self.quantizer, tensors, measured=measured, share=share)
-        if self.updates == _SETTLING:
+        if settles:
             self._settle_embeddings(tensors)
-        if self.updates <= _LAST_SOFT_MEETING or self.updates == _SETTLING:
+        if follows or settles:
             return
         coded_bytes = self.coded_bytes if measured else None
         found = self.quantizer.found_bytes(tensors, grids=self._grids(), coded_bytes=coded_bytes)

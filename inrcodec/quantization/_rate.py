@@ -17,7 +17,7 @@ from inrcodec.entropy import empirical_entropy_bits
 from inrcodec.quantization._prediction import Grid, best_residuals
 from inrcodec.quantization._uniform import MAX_STEP_CODE, MAX_SYMBOL, quantize, step_size
 
-_NEAR_OCTAVES = 1e-5
+_NEAR_OCTAVES = 1e-5  # of the step that is searched for
 _TINY = 1e-12
 _SMALL_TENSOR = 256
 
@@ -93,12 +93,12 @@ def solve_global_step(
     The arguments are those of `estimate_bytes`. When they take fewer bytes at any step (12 bits an
     element at the most), that is `finest_global_step`, nearly.
     """
+    from scipy.optimize import brentq  # which decoders need not wait for
+
     high = max(
         math.log2(max(float(np.abs(tensor).max(initial=0.0)), _TINY)) - code / 8
         for tensor, code in zip(tensors, step_codes, strict=True)
     )
-    from scipy.optimize import brentq  # which decoders need not wait for
-
     low = math.log2(finest_global_step(tensors))
 
     @cache
