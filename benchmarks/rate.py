@@ -2,6 +2,7 @@
 
     python benchmarks/rate.py run --list          what there is to run, and what is missing
     python benchmarks/rate.py run --seeds 0,1     runs that; Ctrl-C, and again
+    python benchmarks/rate.py run --set same      8 bits a value of this codec's very networks
     python benchmarks/rate.py run --set ablation --threads 1    this codec with one thing changed
     python benchmarks/rate.py report              table and plot of docs/rate.md
 
@@ -32,6 +33,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 # By set; each result is of one machine. New points go to the first.
 RESULT = {
     "schemes": (RESULTS / "rate_bunny.json",),
+    "same": (RESULTS / "rate_same.json",),
     # As many epochs are as many anywhere: rows may be of several machines.
     "ablation": (RESULTS / "rate_ablation.json",),
 }
@@ -79,6 +81,16 @@ SCHEMES: dict[str, dict[str, Any]] = {
     },
 }
 
+# By the rate of this codec's networks: bytes that leave the same ones 7 bits a value, and their
+# channels of embeddings. The report says how many values they came out with.
+SAME = "8 bits of the same network"
+_SAME: dict[float, tuple[int, int]] = {
+    0.02: (183_100, 4),
+    0.04: (371_500, 4),
+    0.08: (682_900, 8),
+    0.15: (916_700, 11),
+}
+
 # This codec's with one thing changed; `constants` are of the fit's rate control.
 ABLATION: dict[str, dict[str, Any]] = {
     "embeddings value by value": {"fit_settings": {"embedding_coding": "plain"}},
@@ -99,6 +111,7 @@ ABLATION: dict[str, dict[str, Any]] = {
 
 SETS = {
     "schemes": SCHEMES,
+    "same": {SAME: SCHEMES["8 bits"]},
     # The farthest scheme too, at as many epochs.
     "ablation": {OURS: {}, **ABLATION, "8 bits": SCHEMES["8 bits"]},
 }
@@ -118,9 +131,11 @@ def make_point(scheme: str, bpp: float, seed: int, *, chosen: str = "schemes") -
         **DEFAULTS,
         "model": "hnervpp",
         **({"constants": {}, "bits_wished": None} if chosen == "ablation" else {}),
-        **SCHEMES.get(scheme, {}),
-        **ABLATION.get(scheme, {}),
+        **SETS[chosen].get(scheme, {}),
     }
+    if scheme == SAME:
+        size_bytes, embedding_channels = _SAME[bpp]
+        settings["model_settings"] = {"embedding_channels": embedding_channels}
     point: Point = json.loads(json.dumps({**told, **clip, **settings, "size_bytes": size_bytes}))
     return point
 
@@ -177,7 +192,7 @@ def parse() -> argparse.Namespace:
     commands = parser.add_subparsers(required=True)
     runner = commands.add_parser("run", help="run the points that are missing")
     runner.add_argument("--set", choices=list(SETS), default="schemes")
-    runner.add_argument("--only", nargs="+", choices=[*SCHEMES, *ABLATION], metavar="SCHEME")
+    runner.add_argument("--only", nargs="+", choices=[*SCHEMES, SAME, *ABLATION], metavar="SCHEME")
     runner.add_argument("--bpps", type=numbers(float), default=BPPS, help="0.02,0.04")
     runner.add_argument("--seeds", type=numbers(int), default=(0,), help="0,1,2")
     runner.add_argument("--again", action="store_true", help="those too that were disturbed")

@@ -21,6 +21,7 @@ from inrcodec.evaluation._style import Style, our_styles
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "rate.md"
 DRAWN, PLOT = "schemes", "rate_bunny.png"
+SAME = "same"  # the mark of what is compared with the networks of the schemes' records
 _INCHES = (7.2, 4.2)
 
 Curves = dict[str, list[tuple[float, float]]]
@@ -55,8 +56,13 @@ def tables(
 ) -> dict[str, list[str]]:
     """Return Markdown by mark."""
     found = {
-        mark: table(records.get(mark, ()), list(names), ours=ours) for mark, names in named.items()
+        mark: table(records.get(mark, ()), list(names), ours=ours)
+        for mark, names in named.items()
+        if mark != SAME
     }
+    if SAME in named:
+        of_ours = [r for r in records.get(DRAWN, ()) if r["scheme"] == ours]
+        found[SAME] = same_table(of_ours, records.get(SAME, ()), ours=ours)
     if found[DRAWN] != NOTHING:
         found[DRAWN] = [*found[DRAWN], "", f"![PSNR over bits per pixel](images/{PLOT})"]
     return found
@@ -82,7 +88,7 @@ def table(records: Sequence[Record], names: Sequence[str], *, ours: str) -> list
     found = curves(records)
     if ours not in found or len(found) < 2:
         return NOTHING
-    variants = sorted({float(r["variant"].rsplit("/", 1)[1]) for r in records})
+    variants = sorted({_rate_of(r) for r in records})
     heading = ["scheme", *(f"{bpp:g} bpp" for bpp in variants), "its bytes to ours", "ours to its"]
     rows = [row(heading), row(["---"] * len(heading))]
     for name in names:
@@ -106,6 +112,38 @@ def table(records: Sequence[Record], names: Sequence[str], *, ours: str) -> list
         f"commit {', '.join(commits)}."
     )
     return [*rows, "", told]
+
+
+def same_table(of_ours: Sequence[Record], of_other: Sequence[Record], *, ours: str) -> list[str]:
+    """Return a row a network: coded by us, and by the one scheme of the others' records."""
+    both = {_rate_of(r) for r in of_ours} & {_rate_of(r) for r in of_other}
+    if not both:
+        return NOTHING
+    own, other = ([r for r in rs if _rate_of(r) in both] for rs in (of_ours, of_other))
+    (scheme,) = {r["scheme"] for r in other}
+    heading = ["values", ours, "values", scheme, "bytes", "PSNR"]
+    rows = [row(heading), row(["---"] * len(heading))]
+    for rate in sorted(both):
+        pair = [[r for r in rs if _rate_of(r) == rate] for rs in (own, other)]
+        num_bytes = [fmean(r["bytes"] for r in rs) for rs in pair]
+        psnr_db = [fmean(r["psnr_db"] for r in rs) for rs in pair]
+        cells = []
+        for rs, size in zip(pair, num_bytes, strict=True):
+            cells += [f"{rs[0]['parameters']:,}", f"{size:,.0f} bytes, {_psnr(rs)} dB"]
+        fewer = 100 * (num_bytes[0] / num_bytes[1] - 1)
+        rows.append(row([*cells, f"{fewer:+.1f} %", f"{psnr_db[0] - psnr_db[1]:+.2f} dB"]))
+    between = _bd_rate(curves(other)[scheme], curves(own)[ours])
+    commits = ", ".join(sorted({str(r["commit"]) for r in (*own, *other)}))
+    disturbed = sum(bool(complaint(r)) for r in (*own, *other))
+    told = (
+        f"At equal PSNR (BD-rate): {between}. {len(own) + len(other)} points, {disturbed} "
+        f"disturbed; commit {commits}."
+    )
+    return [*rows, "", told]
+
+
+def _rate_of(record: Record) -> float:
+    return float(record["variant"].rsplit("/", 1)[1])
 
 
 def draw(found: Curves, path: Path, *, styles: Mapping[str, Style]) -> None:

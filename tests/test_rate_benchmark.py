@@ -63,7 +63,7 @@ def tables_of(bench: ModuleType, report: ModuleType, records: list[Record]) -> d
     return found
 
 
-@pytest.mark.parametrize("chosen", ["schemes", "ablation"])
+@pytest.mark.parametrize("chosen", ["schemes", "same", "ablation"])
 def test_every_scheme_is_a_fit_at_every_rate(bench: ModuleType, chosen: str) -> None:
     names = list(bench.SETS[chosen])
     points = bench.wanted_points(names, [0], chosen=chosen)
@@ -134,6 +134,37 @@ def test_each_set_has_a_table_of_its_own_records(
     assert not any("4 bits" in line for line in found["schemes"])
     assert not any("8 bits" in line for line in found["ablation"])
     assert any(line.startswith("| 4 bits a weight") for line in found["ablation"])
+
+
+def test_a_network_of_two_codings_is_compared_rate_by_rate(
+    bench: ModuleType, report: ModuleType, measured: list[Record]
+) -> None:
+    def record(i: int, bpp: float) -> Record:
+        point = bench.make_point(bench.SAME, bpp, 0, chosen="same")
+        # Three times the bytes, a tenth of a decibel more.
+        own = next(r for r in measured if r["variant"] == f"{bench.OURS}/{bpp:g}")
+        told = {"bpp": 3 * own["bpp"], "bytes": 3 * own["bytes"], "psnr_db": 33.2 + 1.5 * i}
+        return {**point, **quiet(point), **told, "parameters": 1000 + i}
+
+    others = [record(i, bpp) for i, bpp in enumerate(bench.BPPS)]
+    ours = [{**r, "parameters": 1000} for r in measured]
+    found = report.tables({"schemes": ours, "same": others}, ours=bench.OURS, named=bench.SETS)[
+        "same"
+    ]
+    assert len(found) == 2 + len(bench.BPPS) + 2
+    assert found[3] == (
+        "| 1,000 | 135,168 bytes, 34.60 (0.20 of 2) dB | 1,001 | 405,504 bytes, 34.70 dB "
+        "| -66.7 % | -0.10 dB |"
+    )
+    of_ours = [(bpp, 33.1 + 1.5 * i) for i, bpp in enumerate(bench.BPPS)]
+    of_others = [(3 * bpp, 33.2 + 1.5 * i) for i, bpp in enumerate(bench.BPPS)]
+    assert found[-1].startswith(f"At equal PSNR (BD-rate): {bd_rate(of_others, of_ours):+.1f} %. ")
+
+
+def test_nothing_is_said_of_networks_that_were_not_measured(
+    bench: ModuleType, report: ModuleType, measured: list[Record]
+) -> None:
+    assert tables_of(bench, report, measured)["same"] == report.NOTHING
 
 
 def test_a_single_rate_has_no_bd_rate(
