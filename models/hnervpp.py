@@ -2,7 +2,7 @@
 
 HNeRV: arXiv 2304.02633. NeRV++: arXiv 2402.18305. At 640x320, grid 10x20, strides 2 2 2 2, head 2:
 
-    embedding    (B, C_e, 10, 20)  a third of all values, fitted themselves (_layout.py)
+    embedding    (B, C_e, 10, 20)  at most a third of all values, fitted themselves (_layout.py)
     stem         (B, C, 10, 20)    conv 1x1, GELU
     stage 1..4   gated separable residual block; conv 3x3, PixelShuffle(s), GELU; another gated
                  block; plus the input, projected by a 1x1 and upsampled bilinearly

@@ -24,11 +24,14 @@ from inrcodec import _segment_codec, models
 from inrcodec._decoder import VideoDecoder
 from inrcodec._info import describe
 from inrcodec._segment_codec import SegmentDecoder, read_segment
+from inrcodec._source import SourceOptions, read_source
 from inrcodec.bitstream import InrFile, TimeStamps, file_bytes
 from inrcodec.errors import BitstreamError
 from inrcodec.fitting import resolve_precision
 from inrcodec.metrics import psnr_db
 from inrcodec.video import VideoReader, read_audio
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_metadata(segmented_inr: Path) -> None:
@@ -166,6 +169,17 @@ def test_low_precision_loses_little(precision: str, tiny_inr: Path, tiny_clip: P
         source = torch.stack([frame.rgb for frame in reader])
     reference = psnr_db(VideoDecoder(tiny_inr)[:], source).mean()
     lower = psnr_db(VideoDecoder(tiny_inr, precision=precision)[:], source).mean()
+    assert float(reference - lower) < 0.05
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_low_precision_loses_little_at_35_db(precision: str) -> None:
+    path = ROOT / "benchmarks" / "results" / "files" / "newer-bunny-flagship-600s-seed0.inr"
+    cut = SourceOptions(crop=(1280, 640), resize=(640, 320), audio=False)
+    source = read_source("bunny", cut, progress=lambda frames, _: frames).frames[::22]
+    reference = psnr_db(VideoDecoder(path)[::22], source).mean()
+    lower = psnr_db(VideoDecoder(path, precision=precision)[::22], source).mean()
+    assert float(reference) > 35
     assert float(reference - lower) < 0.05
 
 

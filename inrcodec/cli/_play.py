@@ -31,7 +31,8 @@ def add_commands(commands: Any) -> None:
         "--precision",
         default="auto",
         metavar="P",
-        help="auto (default): bf16 where the device computes in it; or fp32, bf16, fp16",
+        help="auto (default): bf16 where the device computes in it, under 0.05 dB worse; "
+        "or fp32, bf16, fp16",
     )
     p.add_device(parser)
 
