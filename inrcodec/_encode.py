@@ -111,15 +111,16 @@ def encode(
     """
     started = time.perf_counter()
     # Plain numbers, for the checkpoint: NumPy's are welcome too, there as in the options.
+    for name, value in {"bpp": bpp, "size_bytes": size_bytes, "psnr": psnr}.items():
+        check_positive(name, value)
     bpp = None if bpp is None else float(bpp)
     size_bytes = None if size_bytes is None else int(size_bytes)
+    check_positive("size_bytes", size_bytes)  # as a whole number
     psnr = None if psnr is None else float(psnr)
     wishes = {"bpp": bpp, "size_bytes": size_bytes, "psnr": psnr}
     given = [name for name, value in wishes.items() if value is not None]
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)} are given, at most one of them may be")
-    for name, value in wishes.items():
-        check_positive(name, value)
     if psnr is not None and psnr > MAX_PSNR_DB:
         raise ValueError(f"psnr is {psnr}, must be <= {MAX_PSNR_DB:g}, which a perfect copy has")
     options = EncodeOptions(
@@ -176,7 +177,9 @@ def _search(encoding: Encoding, goal_db: float, num_bytes: int) -> EncodedVideo:
         nonlocal longest_plan
         name = f"{round_index}, {size} bytes"
         before = session.seconds()
-        if seconds is not None and not session.knows(f"{name}.0"):
+        # A search that goes on has a fit, perhaps of another size than the first.
+        goes_on = session.knows(f"{name}.0") or (round_index == 0 and not session.is_new)
+        if seconds is not None and not goes_on:
             check_time(seconds - before - longest_plan)
         try:
             plan = Plan.of(job, size, num_rounds=num_rounds)
@@ -184,6 +187,7 @@ def _search(encoding: Encoding, goal_db: float, num_bytes: int) -> EncodedVideo:
             longest_plan = max(longest_plan, session.seconds() - before)
 
         def encode_until(end: float | None) -> EncodedVideo:
+            session.ends[name] = end
             return encode_round(
                 job,
                 size,
@@ -195,6 +199,8 @@ def _search(encoding: Encoding, goal_db: float, num_bytes: int) -> EncodedVideo:
                 plan=plan,
             )
 
+        if name in session.ends:  # an interrupted round keeps the end that it had
+            return encode_until(session.ends[name])
         if seconds is not None:
             with suppress(TimeError):  # then all that is left is for this one
                 return encode_until(seconds * (round_index + 1) / MAX_ROUNDS)

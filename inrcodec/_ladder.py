@@ -62,6 +62,9 @@ def encode_ladder(
         As `encode` besides.
     """
     started = time.perf_counter()
+    for name, values in {"sizes_bytes": sizes_bytes, "bpps": bpps}.items():
+        for value in values or ():
+            check_positive(name, value)
     # Plain numbers, for the checkpoint: NumPy's are welcome too.
     sizes_bytes = None if sizes_bytes is None else [int(size) for size in sizes_bytes]
     bpps = None if bpps is None else [float(bpp) for bpp in bpps]
@@ -71,8 +74,6 @@ def encode_ladder(
         raise ValueError("one of sizes_bytes and bpps must be given, with one value or more")
     bits = options.get("bits_per_parameter")
     bits = BITS_PER_PARAMETER if bits is None else bits
-    for value in wished[0]:
-        check_positive("sizes_bytes" if bpps is None else "bpps", value)
     if len(set(wished[0])) < len(wished[0]):
         raise ValueError(f"{list(wished[0])} are wished for, each must be another")
     # Bits are those of the middle: at the lower end they are little more than half as many.
@@ -90,6 +91,8 @@ def encode_ladder(
     )
     sizes = [encoding.bytes_of_bpp(bpp) for bpp in bpps or ()]
     sizes += [encoding.bytes_of_size(size) for size in sizes_bytes or ()]
+    if min(sizes) < 1:
+        raise RateError(f"{min(sizes)} bytes are too few for a file")
     if len(set(sizes)) < len(sizes):
         raise ValueError(f"{list(wished[0])} are wished for, {sizes} bytes: each must be another")
     _check_range(sizes)

@@ -44,6 +44,7 @@ def search_quality(
         TimeError: there was no time for a fit.
         ModelSizeError: no network is as large as the first try.
     """
+    num_bytes = max(num_bytes, 1)  # a bit of a few pixels is none
     best: EncodedVideo | None = None
     reached = (-math.inf, 0)
     too_small, enough = 0.0, math.inf

@@ -257,6 +257,7 @@ class Plan:
 
         Raises:
             Interrupted: Ctrl-C; the session's checkpoint is on the disk.
+            TimeError: its seconds are used up before a step.
         """
         (first, end), config = self.spans[i], self.configs[i]
         stage = "fit" if len(self.spans) == 1 else f"fit {i + 1}/{len(self.spans)}"
@@ -331,6 +332,8 @@ def _fit(
             interrupt=interrupt,
         )
         if result is not None:
+            if result.steps == 0:
+                raise TimeError("the time is too short: it is used up before a step of the fit")
             session.finish(key, {**_storable(result), "shape": shape})
     if result is None or interrupt.requested:
         raise Interrupted(_interrupted(session))

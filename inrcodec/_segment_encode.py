@@ -229,32 +229,32 @@ def _pack(
     codes = admissible_step_codes(tensors, step_codes, global_step)
     _, _, groups = tensor_layout(config)
     grid = embedding_grid(config) if in_context else None
+    symbols = _quantized(tensors, codes, global_step)
     while True:
-        symbols = [
-            quantize(tensor, step_size(global_step, code))
-            for tensor, code in zip(tensors, codes, strict=True)
-        ]
         try:
             return pack_segment(QuantizedTensors(global_step, codes, symbols), groups, grid=grid)
-        except TooDenseError:  # embeddings of a clip at rest, say, which take hardly a byte
-            finer = admissible_step_codes(tensors, _finer(codes, tensors, groups), global_step)
-            if finer == codes:
+        except TooDenseError as exc:  # embeddings of a clip at rest, say, which take hardly a byte
+            dense = range(sum(groups[: exc.group]), sum(groups[: exc.group + 1]))
+            finer = admissible_step_codes(tensors, shift_step_codes(codes, dense, -8), global_step)
+            halves = _quantized(tensors, finer, global_step)
+            is_settled = any(symbols[i].any() for i in dense) and all(
+                np.array_equal(halves[i], 2 * symbols[i]) for i in dense
+            )
+            if finer != codes and not is_settled:
+                codes, symbols = finer, halves
+            elif grid is not None:  # changes of 0 stay so at any step: value by value, then
+                grid = None
+            else:
                 raise
-            codes = finer
 
 
-def _finer(
-    codes: Sequence[int], tensors: Sequence[NDArray[np.float32]], groups: Sequence[int]
-) -> list[int]:
-    """Return step codes that halve the steps of the tensors of the payload with most values."""
-    ends = np.cumsum(groups)
-    sizes = [
-        sum(tensor.size for tensor in tensors[end - count : end])
-        for count, end in zip(groups, ends, strict=True)
+def _quantized(
+    tensors: Sequence[NDArray[np.float32]], codes: Sequence[int], global_step: float
+) -> list[NDArray[np.int32]]:
+    return [
+        quantize(tensor, step_size(global_step, code))
+        for tensor, code in zip(tensors, codes, strict=True)
     ]
-    largest = int(np.argmax(sizes))
-    halved = range(int(ends[largest]) - groups[largest], int(ends[largest]))
-    return shift_step_codes(codes, halved, -8)
 
 
 def _initialise(model: str, config: NetworkConfig, seed: int) -> Network:

@@ -23,7 +23,7 @@ from inrcodec.fitting import load_checkpoint, save_checkpoint
 MOTIONS = "motions"
 """Under which a checkpoint has the clip's motion, among what is finished."""
 
-_LAYOUT = 12  # of what a checkpoint holds; those of other versions are refused
+_LAYOUT = 13  # of what a checkpoint holds; those of other versions are refused
 
 
 class Session:
@@ -57,6 +57,7 @@ class Session:
         self.finished: dict[str, dict[str, Any]] = {}
         self.fit_states: dict[str, dict[str, Any]] = {}
         self.bases: dict[str, Tensor] = {}  # packed states, that several fits go on from
+        self.ends: dict[str, float | None] = {}  # of rounds: seconds until which they may take
         self.spent = {"read": 0.0, "motion": 0.0}  # seconds, those before a resume included
         self.time_seconds = time_seconds  # as the first call had it
         self.started = started
@@ -116,6 +117,7 @@ class Session:
                 "finished": self.finished,
                 "fits": self.fit_states,
                 "bases": self.bases,
+                "ends": self.ends,
             },
         )
 
@@ -126,7 +128,7 @@ class Session:
             seconds, self.spent = state["seconds"], state["spent"]
             self.time_seconds = state["time_seconds"]
             self.finished, self.fit_states = state["finished"], state["fits"]
-            self.bases = state["bases"]
+            self.bases, self.ends = state["bases"], state["ends"]
         except (KeyError, TypeError, ValueError) as exc:
             raise CheckpointError(f"{self.path} is no checkpoint of an encode; delete it") from exc
         mine = json.loads(json.dumps(self.options))

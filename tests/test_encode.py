@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -449,6 +450,43 @@ def test_no_time_for_a_step_is_refused(tiny_clip: Path, tmp_path: Path) -> None:
     with pytest.raises(TimeError, match=r"s too short"):
         inrcodec.encode(tiny_clip, tmp_path / "a.inr", time_seconds=0.5, bpp=8.0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fit_without_a_step_is_refused(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the time ends between the first look at the clock and the first step."""
+    monkeypatch.setattr(_rounds, "fit_segment", lambda *told, **named: SimpleNamespace(steps=0))
+    with pytest.raises(TimeError, match=r"too short.* before a step"):
+        inrcodec.encode(tiny_clip, tmp_path / "a.inr", time_seconds=60.0, bpp=8.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_round_keeps_the_end_it_had(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search's first round that got all the time is not cut to a quarter when it goes on."""
+    ends: list[float] = []
+
+    def interrupted(job: Any, size: int, **named: Any) -> None:
+        ends.append(named["seconds"])
+        if named["seconds"] < 60.0:
+            raise TimeError("a quarter does not suffice")
+        named["session"].save_fit(f"{named['name']}.0", {"steps": 1})
+        raise Interrupted("here")
+
+    monkeypatch.setattr(_encode, "encode_round", interrupted)
+    told: dict[str, Any] = {"psnr": 40.0, "time_seconds": 60.0}
+    for resume in (False, True):
+        with pytest.raises(Interrupted):
+            inrcodec.encode(tiny_clip, tmp_path / "a.inr", resume=resume, **told)
+    assert ends == [15.0, 60.0, 60.0]
+
+
+@pytest.mark.parametrize("name", ["bpp", "size_bytes", "psnr"])
+def test_no_infinite_wish(name: str, tiny_clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"{name} is inf, must be > 0 and finite"):
+        inrcodec.encode(tiny_clip, tmp_path / "a.inr", **{name: math.inf})
 
 
 def test_a_fit_of_another_network_is_not_gone_on_with(

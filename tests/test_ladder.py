@@ -217,3 +217,8 @@ def test_command(tiny_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "one of the arguments --sizes --bpps is required" in capsys.readouterr().err
     assert main([*call, "--sizes", "9k,x"]) == 2
     assert "'x' is no size such as 20000, 500k or 1.5M" in capsys.readouterr().err
+
+
+def test_no_rung_of_no_byte(tiny_clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(RateError, match="0 bytes are too few"):
+        ladder(tiny_clip, tmp_path, sizes_bytes=None, bpps=[1e-6])

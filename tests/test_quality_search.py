@@ -45,3 +45,19 @@ def test_where_nothing_fits_the_reason_is_the_goal() -> None:
         search_quality(
             40, 1840, encode=encode, psnr_db=lambda encoded: 19.0, seconds_left=lambda: math.inf
         )
+
+
+def test_a_clip_of_so_few_pixels_that_its_rate_is_no_byte() -> None:
+    sizes: list[int] = []
+
+    def encode(round_index: int, num_bytes: int) -> EncodedVideo:
+        sizes.append(num_bytes)
+        if num_bytes < SMALLEST:
+            raise RateError("no network is so small")
+        return cast("Any", SimpleNamespace(video_bytes=num_bytes, unused_octaves=0.0))
+
+    found = search_quality(
+        18.0, 0, encode=encode, psnr_db=lambda encoded: 19.0, seconds_left=lambda: math.inf
+    )
+    assert sizes[0] == 1
+    assert found.video_bytes >= SMALLEST

@@ -122,3 +122,26 @@ def test_what_takes_hardly_a_byte_gets_finer_steps(monkeypatch: pytest.MonkeyPat
     assert weights == [0] * groups[0]
     assert max(embeddings) <= -8
     assert len(set(embeddings)) == 1
+
+
+def test_settled_values_of_a_clip_at_rest_are_coded_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Multiples of their steps that never change do not change at finer steps either."""
+    monkeypatch.setattr("inrcodec.bitstream._payload._FREE_SYMBOLS", 0)
+    config = for_budget(
+        "hnervpp", 40_000, height=360, width=640, num_frames=64, embedding_channels=4
+    )
+    _, sizes, groups = tensor_layout(config)
+    assert sum(sizes[groups[0] :]) < sum(sizes[: groups[0]])  # the larger group is not the dense
+    rng = np.random.default_rng(0)
+    step = 0.02
+    tensors = [(rng.standard_normal(size) * 0.2).astype(np.float32) for size in sizes]
+    for i in range(groups[0], len(sizes)):
+        frame = step * rng.integers(-9, 9, sizes[i] // config.num_frames)
+        tensors[i] = np.tile(frame, config.num_frames).astype(np.float32)
+    data = _pack(config, tensors, [0] * len(sizes), step, in_context=True)
+    read = unpack_segment(data, sizes, groups, grid=embedding_grid(config))
+    assert list(read.step_codes) == [0] * len(sizes)
+    for values, tensor in list(zip(read.weights(), tensors, strict=True))[groups[0] :]:
+        assert np.abs(values - tensor).max() < 1e-4

@@ -33,7 +33,16 @@ _MANY_SYMBOLS, _LOG_STEPS = 1 << 20, 12
 
 
 class TooDenseError(ValueError):
-    """More symbols than so few bytes may stand for."""
+    """More symbols than so few bytes may stand for.
+
+    Args:
+        message: what is wrong.
+        group: which of a segment's payloads it is.
+    """
+
+    def __init__(self, message: str, *, group: int) -> None:
+        super().__init__(message)
+        self.group = group
 
 
 class SymbolReader(Protocol):
@@ -50,8 +59,10 @@ def pack_payload(
     symbols: NDArray[np.int32],
     table_indexes: NDArray[np.integer[Any]],
     models: list[MixtureModel],
+    *,
+    group: int = 0,
 ) -> bytes:
-    """Encode symbols, `(n,)`, each with the table of `models[table_index]`.
+    """Encode symbols, `(n,)`, each with the table of `models[table_index]`; of the payload `group`.
 
     Raises:
         TooDenseError: the symbols are too many for the bytes they take.
@@ -66,7 +77,9 @@ def pack_payload(
         code = rans_compress(symbols, table_indexes, models)
     payload = bytes([log_states]) + code
     if symbols.size > _most_symbols(len(payload)):
-        raise TooDenseError(f"{symbols.size} symbols in {len(payload)} bytes are too many")
+        raise TooDenseError(
+            f"{symbols.size} symbols in {len(payload)} bytes are too many", group=group
+        )
     return payload
 
 

@@ -192,7 +192,7 @@ def pack_in_context(quantized: QuantizedTensors, groups: Sequence[int], grid: Gr
     indexes = levels.table_of_level()[coded.levels].ravel()
     indexes = np.concatenate([np.full(grid[0], gain_table), indexes])
     payloads = _payloads(weights, table_of, groups[:1], models)
-    return _joined(side, [*payloads, pack_payload(coded.symbols(), indexes, models)])
+    return _joined(side, [*payloads, pack_payload(coded.symbols(), indexes, models, group=1)])
 
 
 def _payloads(
@@ -208,8 +208,9 @@ def _payloads(
             np.concatenate(tensors[first:last]),
             np.repeat(table_of[first:last], sizes[first:last]),
             models,
+            group=group,
         )
-        for first, last in _spans(groups)
+        for group, (first, last) in enumerate(_spans(groups))
     ]
 
 
