@@ -177,8 +177,8 @@ def _search(encoding: Encoding, goal_db: float, num_bytes: int) -> EncodedVideo:
         nonlocal longest_plan
         name = f"{round_index}, {size} bytes"
         before = session.seconds()
-        # A search that goes on has a fit, perhaps of another size than the first.
-        goes_on = session.knows(f"{name}.0") or (round_index == 0 and not session.is_new)
+        # A search that goes on has begun a round, perhaps of another size than the first.
+        goes_on = session.knows(f"{name}.0") or (round_index == 0 and bool(session.ends))
         if seconds is not None and not goes_on:
             check_time(seconds - before - longest_plan)
         try:

@@ -483,6 +483,28 @@ def test_an_interrupted_round_keeps_the_end_it_had(
     assert ends == [15.0, 60.0, 60.0]
 
 
+def test_a_search_goes_on_after_its_time_where_its_first_size_held_no_network(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether there is time is asked of the rounds to come, not of the one that was begun."""
+    sizes: list[int] = []
+
+    def interrupted(job: Any, size: int, **named: Any) -> None:
+        sizes.append(size)
+        named["session"].save_fit(f"{named['name']}.0", {"steps": 1})
+        raise Interrupted("here")
+
+    monkeypatch.setattr(_encode, "encode_round", interrupted)
+    told: dict[str, Any] = {"psnr": 40.0, "time_seconds": 60.0}
+    with pytest.raises(Interrupted):
+        inrcodec.encode(tiny_clip, tmp_path / "a.inr", **told)
+    monkeypatch.setattr("inrcodec._session.Session.seconds", lambda session: 61.0)
+    with pytest.raises(Interrupted):
+        inrcodec.encode(tiny_clip, tmp_path / "a.inr", resume=True, **told)
+    assert len(sizes) == 2
+    assert sizes[0] == sizes[1] > 0.05 * 6 * 64 * 48 / 8  # the preset's rate, of all frames
+
+
 @pytest.mark.parametrize("name", ["bpp", "size_bytes", "psnr"])
 def test_no_infinite_wish(name: str, tiny_clip: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"{name} is inf, must be > 0 and finite"):
