@@ -332,7 +332,7 @@ def _fit(
             interrupt=interrupt,
         )
         if result is not None:
-            if result.steps == 0:
+            if result.steps == 0 and result.stopped == "budget":
                 raise TimeError("the time is too short: it is used up before a step of the fit")
             session.finish(key, {**_storable(result), "shape": shape})
     if result is None or interrupt.requested:

@@ -456,7 +456,8 @@ def test_a_fit_without_a_step_is_refused(
     tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where the time ends between the first look at the clock and the first step."""
-    monkeypatch.setattr(_rounds, "fit_segment", lambda *told, **named: SimpleNamespace(steps=0))
+    no_step = SimpleNamespace(steps=0, stopped="budget")
+    monkeypatch.setattr(_rounds, "fit_segment", lambda *told, **named: no_step)
     with pytest.raises(TimeError, match=r"too short.* before a step"):
         inrcodec.encode(tiny_clip, tmp_path / "a.inr", time_seconds=60.0, bpp=8.0)
     assert list(tmp_path.iterdir()) == []
