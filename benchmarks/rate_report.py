@@ -104,14 +104,7 @@ def table(records: Sequence[Record], names: Sequence[str], *, ours: str) -> list
             cells.append(_bd_rate(found[ours], found[name]))
             cells.append(_bd_rate(found[name], found[ours]))
         rows.append(row(cells))
-    disturbed = sum(bool(complaint(r)) for r in records)
-    commits = sorted({str(r["commit"]) for r in records})
-    devices = sorted({f"{r['processor']}, {r['device']}" for r in records})
-    told = (
-        f"{len(records)} points, {disturbed} disturbed; {', '.join(devices)}; "
-        f"commit {', '.join(commits)}."
-    )
-    return [*rows, "", told]
+    return [*rows, "", _provenance(records)]
 
 
 def same_table(of_ours: Sequence[Record], of_other: Sequence[Record], *, ours: str) -> list[str]:
@@ -133,13 +126,18 @@ def same_table(of_ours: Sequence[Record], of_other: Sequence[Record], *, ours: s
         fewer = 100 * (num_bytes[0] / num_bytes[1] - 1)
         rows.append(row([*cells, f"{fewer:+.1f} %", f"{psnr_db[0] - psnr_db[1]:+.2f} dB"]))
     between = _bd_rate(curves(other)[scheme], curves(own)[ours])
-    commits = ", ".join(sorted({str(r["commit"]) for r in (*own, *other)}))
-    disturbed = sum(bool(complaint(r)) for r in (*own, *other))
-    told = (
-        f"At equal PSNR (BD-rate): {between}. {len(own) + len(other)} points, {disturbed} "
-        f"disturbed; commit {commits}."
+    return [*rows, "", f"At equal PSNR (BD-rate): {between}. {_provenance([*own, *other])}"]
+
+
+def _provenance(records: Sequence[Record]) -> str:
+    """Say how many points a table is of, how quiet it was, where and by what they were made."""
+    disturbed = sum(bool(complaint(r)) for r in records)
+    commits = sorted({str(r["commit"]) for r in records})
+    devices = sorted({f"{r['processor']}, {r['device']}" for r in records})
+    return (
+        f"{len(records)} points, {disturbed} disturbed; {', '.join(devices)}; "
+        f"commit {', '.join(commits)}."
     )
-    return [*rows, "", told]
 
 
 def _rate_of(record: Record) -> float:

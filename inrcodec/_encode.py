@@ -178,8 +178,8 @@ def _search(encoding: Encoding, goal_db: float, num_bytes: int) -> EncodedVideo:
         name = f"{round_index}, {size} bytes"
         before = session.seconds()
         # A search that goes on has begun a round, perhaps of another size than the first.
-        goes_on = session.knows(f"{name}.0") or (round_index == 0 and bool(session.ends))
-        if seconds is not None and not goes_on:
+        is_begun = name in session.ends or (round_index == 0 and bool(session.ends))
+        if seconds is not None and not is_begun:
             check_time(seconds - before - longest_plan)
         try:
             plan = Plan.of(job, size, num_rounds=num_rounds)
