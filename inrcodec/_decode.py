@@ -49,7 +49,7 @@ def decode(
     """
     with VideoDecoder(source, device=device, precision=precision) as decoder:
         start, stop = check_range(frames, len(decoder))
-        metadata = decoder.writer_metadata()
+        metadata = decoder.writer_metadata(start, stop)
         # Audio that is not written need not be sound.
         streams = _overlapping(decoder, start, stop) if audio and takes_audio(output) else []
         bars = ProgressBars(enabled=progress)

@@ -31,6 +31,7 @@ from inrcodec.errors import BitstreamError
 from inrcodec.fitting import resolve_device, resolve_precision
 from inrcodec.models import NetworkConfig
 from inrcodec.video import AudioStream, ColorTags, VideoMetadata
+from inrcodec.video._cut import rate_of
 
 _SEGMENTS_HELD = 4
 
@@ -265,15 +266,17 @@ class VideoDecoder:
                 num_frames=segment.num_frames,
             )
 
-    def writer_metadata(self) -> VideoMetadata:
-        """Return what `VideoWriter` wants to know."""
+    def writer_metadata(self, start: int, stop: int) -> VideoMetadata:
+        """Return what `VideoWriter` wants to know of the frames `start` to `stop`."""
         header = self.header
+        (begin, _), (last, duration) = self.pts_of(start), self.pts_of(stop - 1)
+        seconds = (last + duration - begin) * header.time_base
         primaries, transfer, matrix, full_range = header.color
         return VideoMetadata(
             height=header.height,
             width=header.width,
             time_base=header.time_base,
-            average_fps=header.average_fps,
+            average_fps=rate_of(stop - start, seconds, header.average_fps),
             sample_aspect_ratio=header.sample_aspect_ratio,
             color=ColorTags(primaries, transfer, matrix, bool(full_range)),
             num_frames_from_header=header.num_frames,

@@ -38,6 +38,7 @@ from inrcodec.fitting import (
 )
 from inrcodec.metrics import mean_ms_ssim
 from inrcodec.models import NetworkConfig, build, count_parameters
+from inrcodec.video._cut import rate_of
 
 _log = logging.getLogger(__name__)
 
@@ -359,13 +360,14 @@ def _interrupted(session: Session) -> str:
 
 def _header(job: EncodeJob, segments: list[SegmentInfo]) -> Header:
     metadata = job.source.metadata
-    color = metadata.color
+    color, stamps = metadata.color, job.source.timestamps
+    seconds = (stamps.end - stamps.first) * metadata.time_base
     return Header(
         width=metadata.width,
         height=metadata.height,
         time_base=metadata.time_base,
-        average_fps=metadata.average_fps,
-        timestamps=job.source.timestamps,
+        average_fps=rate_of(stamps.num_frames, seconds, metadata.average_fps),
+        timestamps=stamps,
         model=job.model,
         segments=tuple(segments),
         color=(color.primaries, color.transfer, color.matrix, int(color.full_range)),

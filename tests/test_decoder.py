@@ -15,6 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 import torch
@@ -45,6 +46,25 @@ def test_metadata(segmented_inr: Path) -> None:
         assert metadata.num_audio_streams == 1
         assert metadata.bpp == pytest.approx(8.0, rel=0.02)
         assert len(decoder) == 12
+
+
+def test_the_rate_is_that_of_the_frames(tmp_path: Path) -> None:
+    """12 frames at 25 a second, then 3 of a second each and a last one: none has the average."""
+    clip, file = tmp_path / "variable.mkv", tmp_path / "variable.inr"
+    times = "setpts='if(lt(N,12),N/25,12/25+N-12)/TB'"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i"]
+    command += ["testsrc2=s=64x48:r=25", "-frames:v", "16", "-vf", times, "-fps_mode", "vfr"]
+    subprocess.run([*command, "-c:v", "ffv1", clip], check=True)
+    inrcodec.encode(clip, file, bpp=8.0, epochs=1)
+    with VideoDecoder(file) as decoder:
+        seconds = decoder.metadata.duration_seconds
+        assert seconds == pytest.approx(3.52, abs=0.01)
+        assert decoder.metadata.average_fps == pytest.approx(16 / seconds)
+    for frames, rate in ((None, 16 / seconds), ((0, 12), 25), ((12, 16), 4 / 3.04)):
+        out = io.BytesIO()
+        inrcodec.decode(file, out, frames=frames)
+        numerator, denominator = out.getvalue().split(b" F")[1].split(b" ")[0].split(b":")
+        assert int(numerator) / int(denominator) == pytest.approx(rate, rel=0.01)
 
 
 def test_indexing_follows_python(segmented_inr: Path) -> None:

@@ -86,12 +86,12 @@ def _add_codecs(group: Any) -> None:
 
 
 def _add_fit(group: Any) -> None:
-    group.add_argument("--preset", default="medium", metavar="NAME", help="default medium")
+    group.add_argument("--preset", metavar="NAME", help="default medium")
     group.add_argument("--recipe", metavar="NAME", help="as for encode")
     budget = group.add_mutually_exclusive_group()
     budget.add_argument("--epochs", type=p.positive_int, metavar="N", help="visits of every frame")
     budget.add_argument("--time", type=p.seconds, metavar="T", help="bound of each encode: 90s")
-    group.add_argument("--seed", type=int, default=0, metavar="N", help="default 0")
+    group.add_argument("--seed", type=int, metavar="N", help="default 0")
     p.add_device(group)
 
 

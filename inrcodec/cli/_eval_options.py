@@ -28,11 +28,11 @@ def options(arguments: argparse.Namespace) -> Any:
         presets=_once_a_codec("--codec-preset", arguments.codec_preset, arguments.codecs),
         tune_psnr=arguments.tune_psnr,
         gop_frames=arguments.gop,
-        preset=arguments.preset,
+        preset=arguments.preset or EvalOptions.preset,
         recipe=arguments.recipe,
         epochs=arguments.epochs,
         time_seconds=arguments.time,
-        seed=arguments.seed,
+        seed=EvalOptions.seed if arguments.seed is None else arguments.seed,
         device=arguments.device,
         frames=arguments.frames,
         resize=arguments.resize,
@@ -41,7 +41,7 @@ def options(arguments: argparse.Namespace) -> Any:
         metrics=arguments.metrics,
         redo=arguments.redo,
     )
-    _check_kinds(given)
+    _check_kinds(given, arguments)
     return given
 
 
@@ -62,17 +62,17 @@ def check_anchor(anchor: str | None, given: Any, out: Path) -> None:
         raise ValueError(f"--anchor is {anchor!r}, must be one of {codecs}")
 
 
-def _check_kinds(given: Any) -> None:
+def _check_kinds(given: Any, arguments: argparse.Namespace) -> None:
     """Refuse what is for a kind of codecs of which none is asked for."""
     from inrcodec.evaluation._plan import kind_of
 
     kinds = {kind_of(name) for name in given.codecs}
     if given.bpps and "inr" not in kinds:
         raise ValueError("--points is for networks, and --codecs names none")
-    fits = {"--epochs": given.epochs, "--time": given.time_seconds, "--recipe": given.recipe}
-    for option, value in fits.items():
-        if value is not None and "inr" not in kinds:
-            raise ValueError(f"{option} is for networks, and --codecs names none")
+    for option in ("epochs", "time", "recipe", "preset", "seed"):
+        if getattr(arguments, option) is not None and "inr" not in kinds:
+            hint = "; --codec-preset is for the others" if option == "preset" else ""
+            raise ValueError(f"--{option} is for networks, and --codecs names none{hint}")
     references = {"--gop": given.gop_frames is not None, "--tune-psnr": given.tune_psnr}
     for option, is_given in references.items():
         if is_given and "reference" not in kinds:

@@ -26,7 +26,13 @@ from inrcodec.evaluation._cut import Cut, Geometry, cut_to_match
 from inrcodec.evaluation._points import EvalPoint
 from inrcodec.evaluation._raw import RawFrames
 from inrcodec.evaluation._reference import Reference
-from inrcodec.evaluation._scores import check_admitted, check_metrics, needs_planes, score
+from inrcodec.evaluation._scores import (
+    check_admitted,
+    check_metrics,
+    needs_planes,
+    needs_rgb,
+    score,
+)
 from inrcodec.evaluation._snapshots import save_snapshots
 from inrcodec.evaluation._tables import METRIC_LABELS, metrics_of
 
@@ -64,7 +70,8 @@ def compare(
         device: where `.inr` files are decoded.
         snapshots: whether to keep frames for the report, which needs the extra `eval`.
 
-    Warns when the YUV of a video and of the reference is read by two matrices.
+    Warns when the YUV of a video and of the reference is read by two matrices, and when their RGB
+    is made by two conversions.
 
     Raises:
         BitstreamError: an `.inr` file is damaged.
@@ -88,6 +95,7 @@ def compare(
             _scored(
                 video,
                 part,
+                source=source,
                 against=against,
                 folder=folder,
                 stem=f"video{index}",
@@ -130,6 +138,7 @@ def _scored(
     video: ComparedVideo,
     cut: Cut,
     *,
+    source: ComparedVideo,
     against: Reference,
     folder: Path,
     stem: str,
@@ -139,9 +148,17 @@ def _scored(
 ) -> EvalPoint:
     with tempfile.TemporaryDirectory(prefix=".decoded-", dir=folder) as place:
         planes_in = against.matrix if needs_planes(metrics) else None
-        found = decode_video(video, Path(place), cut=cut, planes_in=planes_in, device=device)
+        found = decode_video(
+            video, Path(place), cut=cut, source=source, planes_in=planes_in, device=device
+        )
         if (decoded := _geometry(found.rgb)) != (wanted := _geometry(against.rgb)):
             raise _mismatch(video, decoded, wanted)
+        if needs_rgb(metrics) and not found.is_rgb_comparable:
+            warnings.warn(
+                f"{video.source}: its pixel format becomes RGB by another conversion than the "
+                "reference's, so that scores of RGB are too low; those of 4:2:0 are not",
+                stacklevel=3,
+            )
         per_frame = score(against, found.rgb, found.yuv, metrics=metrics)
         kept = save_snapshots(found.rgb, folder, against.name, stem) if snapshots else {}
     point = _point(video, cut, found=found, against=against, per_frame=per_frame)

@@ -9,14 +9,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 from inrcodec._source import raw_format, source_path
 from inrcodec.bitstream import InrFile
 from inrcodec.errors import EvaluationError
-from inrcodec.evaluation._colour import rgb_to_yuv420
+from inrcodec.evaluation._colour import rgb_to_yuv420, yuv420_to_rgb
 from inrcodec.evaluation._cut import Cut, Geometry
 from inrcodec.evaluation._decode_inr import decode_inr
 from inrcodec.evaluation._raw import RawFrames, write_frames
+from inrcodec.evaluation._reader_colour import yuv420_to_reader_rgb
 from inrcodec.evaluation._reference import (
     MATRIX_OF_RGB,
     Reference,
@@ -26,8 +28,10 @@ from inrcodec.evaluation._reference import (
     prepare_reference,
     write_rgb,
 )
-from inrcodec.video import RawVideoFormat, VideoReader
+from inrcodec.video import RawVideoFormat, VideoMetadata, VideoReader
 from inrcodec.video._pixels import MATRIX_RGB, is_read_accurately
+
+Conversion = Literal["none", "fast", "accurate"]  # of the reader, to RGB: `video/_pixels.py`
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class ComparedVideo:
     is_count_exact: bool  # False where decoding may give other frames than the geometry says
     num_bytes: int  # of the video, without its audio
     matrix: str | None = None  # that its YUV is read by; None for RGB, grey and `.inr`
+    # How its RGB comes about; None for `.inr`, whose RGB is like that of the clip it was fitted to.
+    conversion: Conversion | None = None
     raw: RawVideoFormat | None = None
 
     @property
@@ -55,6 +61,7 @@ class DecodedVideo:
     rgb: RawFrames
     yuv: RawFrames | None  # None leaves it to `Reference.to_yuv420`
     decode_seconds: float | None = None  # of an `.inr` file
+    is_rgb_comparable: bool = True  # False where another conversion made it than the reference's
 
 
 def look_at(source: str | Path, raw: RawVideoFormat | None) -> ComparedVideo:
@@ -85,6 +92,7 @@ def look_at(source: str | Path, raw: RawVideoFormat | None) -> ComparedVideo:
         is_count_exact=size.is_exact,
         num_bytes=size.num_bytes,
         matrix=None if metadata.pixel_format.startswith("gray") else matrix_name(metadata),
+        conversion=_conversion(metadata),
         raw=raw,
     )
 
@@ -110,7 +118,9 @@ def decode_reference(video: ComparedVideo, folder: Path, *, cut: Cut, device: st
         VideoError: the source cannot be read, or has not the frames or pixels of the cut.
     """
     if not video.is_inr:
-        return prepare_reference(video.source, folder, **asdict(cut), raw=video.raw)
+        return prepare_reference(
+            video.source, folder, **asdict(cut), raw=video.raw, round_own_420=True
+        )
     folder.mkdir(parents=True, exist_ok=True)
     rgb, _ = decode_inr(Path(video.path), folder / "reference.rgb", device=device, cut=cut)
     with InrFile(video.path) as file:
@@ -122,14 +132,25 @@ def decode_reference(video: ComparedVideo, folder: Path, *, cut: Cut, device: st
 
 
 def decode_video(
-    video: ComparedVideo, folder: Path, *, cut: Cut, planes_in: str | None, device: str
+    video: ComparedVideo,
+    folder: Path,
+    *,
+    cut: Cut,
+    source: ComparedVideo,
+    planes_in: str | None,
+    device: str,
 ) -> DecodedVideo:
     """Write the frames of a video that is compared.
+
+    The reader has two conversions to RGB, which are a level apart on average. What was coded in
+    other bits or chroma than the source must not pay for that: a video's own 4:2:0 becomes RGB by
+    the conversion that the source had.
 
     Args:
         video: what is decoded.
         folder: where to.
         cut: what is taken of it.
+        source: what it is compared with.
         planes_in: the reference's matrix; None where no 4:2:0 is wanted.
         device: where an `.inr` file is decoded.
 
@@ -143,9 +164,42 @@ def decode_video(
         rgb, seconds = decode_inr(Path(video.path), rgb_path, device=device, cut=cut)
         return DecodedVideo(rgb, None, seconds)
     with VideoReader(video.path, **asdict(cut), raw=video.raw) as reader:
+        is_alike = _converted_alike(video, source)
+        if not is_alike and (matrix := _own_matrix(reader)) is not None:
+            own = _own_planes(reader, yuv_path)
+            if source.conversion == "none":
+                rgb = yuv420_to_rgb(own, rgb_path, matrix=matrix)
+            else:
+                accurately = source.conversion == "accurate"
+                rgb = yuv420_to_reader_rgb(own, rgb_path, matrix=matrix, accurately=accurately)
+            return DecodedVideo(rgb, own if matrix == planes_in else None)
         rgb = write_rgb(reader, rgb_path)
         yuv = None if planes_in is None else _planes(reader, rgb, yuv_path, matrix=planes_in)
-    return DecodedVideo(rgb, yuv)
+    return DecodedVideo(rgb, yuv, is_rgb_comparable=is_alike)
+
+
+def _conversion(metadata: VideoMetadata) -> Conversion:
+    if metadata.pixel_format.startswith("gray") or metadata.color.matrix == MATRIX_RGB:
+        return "none"
+    return "accurate" if is_read_accurately(metadata.pixel_format) else "fast"
+
+
+def _converted_alike(video: ComparedVideo, source: ComparedVideo) -> bool:
+    """Whether RGB is as comparable as the pictures are: what needs no conversion is the truth."""
+    if video.conversion in (None, "none") or source.conversion is None:
+        return True
+    return (video.conversion == "fast") == (source.conversion == "fast")
+
+
+def _own_matrix(reader: VideoReader) -> str | None:
+    """Return the matrix of a video's own 4:2:0, None where it has none, or of an unknown matrix."""
+    has_own = reader.has_own_420 or reader.has_rounded_420
+    return matrix_name(reader.metadata) if has_own else None
+
+
+def _own_planes(reader: VideoReader, out: Path) -> RawFrames:
+    num_frames = write_frames(out, reader.own_420())
+    return RawFrames(out, "yuv420p", reader.metadata.width, reader.metadata.height, num_frames)
 
 
 def _planes(reader: VideoReader, rgb: RawFrames, out: Path, *, matrix: str) -> RawFrames | None:
@@ -154,12 +208,9 @@ def _planes(reader: VideoReader, rgb: RawFrames, out: Path, *, matrix: str) -> R
     Of another it is made by the inverse of the way that the reader made RGB: where that was the
     accurate one, here. None leaves it to `Reference.to_yuv420`.
     """
-    metadata = reader.metadata
-    is_own = reader.has_own_420 or reader.has_rounded_420
-    if is_own and matrix_name(metadata) == matrix:
-        num_frames = write_frames(out, reader.own_420())
-        return RawFrames(out, "yuv420p", rgb.width, rgb.height, num_frames)
-    if metadata.color.matrix != MATRIX_RGB and is_read_accurately(metadata.pixel_format):
+    if _own_matrix(reader) == matrix:
+        return _own_planes(reader, out)
+    if _conversion(reader.metadata) == "accurate":
         return rgb_to_yuv420(rgb, out, matrix=matrix)
     return None
 

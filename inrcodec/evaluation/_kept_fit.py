@@ -105,7 +105,8 @@ def fit_once(job: PointJob, encode: Callable[[], dict[str, Any]]) -> Fit:
 
 def _settings(job: PointJob) -> dict[str, Any]:
     settings: dict[str, Any] = json.loads(json.dumps(job.settings))
-    settings.pop("metrics", None)  # they are no matter of the encode
+    for scored in ("metrics", "ffmpeg"):  # they are no matter of the encode
+        settings.pop(scored, None)
     return settings
 
 

@@ -15,7 +15,10 @@ MEAN = "mean"
 
 
 def mean_points(points: Sequence[EvalPoint]) -> list[EvalPoint]:
-    """Return the mean points; none of a single clip, or where the clips have none in common."""
+    """Return the mean points; none of a single clip, or where the clips have none in common.
+
+    Points of which no metric is common to all clips have no mean either.
+    """
     clips = list(dict.fromkeys(p.clip for p in points))
     if len(clips) < 2:
         return []
@@ -25,11 +28,12 @@ def mean_points(points: Sequence[EvalPoint]) -> list[EvalPoint]:
             alike.setdefault((point.series, point.quality), {})[point.clip] = point
     name = mean_name(clips)
     label = f"mean over {len(clips)} clips"
-    return [
+    means = [
         _mean_point(list(of.values()), name=name, label=label)
         for of in alike.values()
         if len(of) == len(clips)
     ]
+    return [mean for mean in means if mean.metrics]
 
 
 def mean_name(clips: Iterable[str]) -> str:

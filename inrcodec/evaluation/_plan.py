@@ -142,8 +142,11 @@ def plan(
         options: what is measured.
         workers: points measured at once: fits in a given time that share the cores are others.
     """
+    from inrcodec.evaluation.codecs import ffmpeg_version
+
     clip = {
         "method": METHOD,
+        "ffmpeg": ffmpeg_version(),  # of the scores, and of reference codecs
         "frames": options.frames,
         "resize": options.resize,
         "crop": options.crop,
@@ -182,7 +185,7 @@ Planned = tuple[Sequence[float], str | None, dict[str, Any]]
 
 def _reference(codec: str, options: EvalOptions) -> Planned:
     """Return qualities, preset and settings of a reference codec."""
-    from inrcodec.evaluation.codecs import CODECS, ffmpeg_version
+    from inrcodec.evaluation.codecs import CODECS
 
     preset = options.presets.get(codec, CODECS[codec].default_preset)
     qualities = options.qualities.get(codec) or tuple(CODECS[codec].qualities)
@@ -192,7 +195,6 @@ def _reference(codec: str, options: EvalOptions) -> Planned:
         "tune_psnr": options.tune_psnr,
         "gop_frames": options.gop_frames,
         "pixel_format": CODECS[codec].pixel_format,  # what the encoder is fed
-        "ffmpeg": ffmpeg_version(),
     }
     return qualities, detail, settings
 

@@ -38,8 +38,12 @@ _LUMA_WEIGHTS = {
 }  # of R, G and B
 
 
-def yuv420_to_reader_rgb(yuv: RawFrames, out: Path, *, matrix: str) -> RawFrames:
+def yuv420_to_reader_rgb(
+    yuv: RawFrames, out: Path, *, matrix: str, accurately: bool = False
+) -> RawFrames:
     """Write yuv420p frames in limited range as the rgb24 that `VideoReader` delivers for them.
+
+    `accurately` takes its other path, of 4:2:0 in more bits.
 
     Raises:
         EvaluationError: the input is not what it should be, or the output cannot be written.
@@ -49,7 +53,8 @@ def yuv420_to_reader_rgb(yuv: RawFrames, out: Path, *, matrix: str) -> RawFrames
     with writing(out) as file:
         for start, stop in yuv.chunks():
             for planes in zip(*yuv.planes(start, stop), strict=True):
-                file.write(_reader_rgb(list(planes), matrix).tobytes())
+                image = _reader_rgb(list(planes), matrix, accurately=accurately)
+                file.write(image.tobytes())
     return made
 
 
@@ -81,8 +86,8 @@ def _corrected_luma(image: Plane, planes: list[Plane], matrix: str) -> Plane:
     return corrected.astype(np.uint8)
 
 
-def _reader_rgb(planes: list[Plane], matrix: str) -> Plane:
+def _reader_rgb(planes: list[Plane], matrix: str, *, accurately: bool = False) -> Plane:
     frame = frame_of_planes(
         planes, pixel_format="yuv420p", color=ColorTags(matrix=_CODE_POINTS[matrix])
     )
-    return to_rgb(frame, where="decoded frame")
+    return to_rgb(frame, where="decoded frame", accurately=accurately)

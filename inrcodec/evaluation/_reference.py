@@ -41,7 +41,9 @@ class Reference:
 
     name: str  # the dataset's, or the file's stem
     rgb: RawFrames
-    yuv: RawFrames  # the source's own planes where it is 8-bit 4:2:0 and not resized; else from rgb
+    # The source's own planes where it is 8-bit 4:2:0 (for `compare` of more bits too) and not
+    # resized; else from rgb.
+    yuv: RawFrames
     fps: Fraction
     matrix: str  # of yuv, limited range: "bt601", "bt709" or "bt2020"
     label: str  # for people: "bunny 640x320, frames 0:32, crop 1280x640"
@@ -76,11 +78,14 @@ def prepare_reference(
     resize: tuple[int, int] | None = None,
     crop: tuple[int, int] | None = None,
     raw: RawVideoFormat | None = None,
+    round_own_420: bool = False,
 ) -> Reference:
     """Write a clip's frames to `folder`: reference.rgb, reference.yuv and reference.json.
 
     Frames go to disk one by one. What lies there already is kept if its JSON names the same source
-    (path, bytes and time of change) and options. The other arguments are those of `VideoReader`.
+    (path, bytes and time of change) and options. The other arguments are those of `VideoReader`,
+    but `round_own_420`: whether 4:2:0 of 10 or 12 bits is rounded, where the source has it, rather
+    than made from the RGB.
 
     Raises:
         VideoError: the source cannot be read, or a file cannot be written.
@@ -89,6 +94,8 @@ def prepare_reference(
     """
     path, raw = source_path(source), raw or raw_format(source, source_path(source))
     made_from = _made_from(source, frames=frames, resize=resize, crop=crop, raw=raw)
+    if round_own_420:
+        made_from["options"]["round_own_420"] = True
     kept = _kept(folder, made_from)
     if kept is not None:
         return kept
@@ -167,9 +174,14 @@ def _write(
     rgb = write_rgb(reader, folder / "reference.rgb")
     own_matrix = matrix_name(metadata)
     is_own = reader.has_own_420 and own_matrix is not None
+    is_rounded = (
+        "round_own_420" in made_from["options"]
+        and reader.has_rounded_420
+        and own_matrix is not None
+    )
     matrix = own_matrix or MATRIX_OF_RGB
     ceiling_db = None
-    if is_own:
+    if is_own or is_rounded:
         write_frames(yuv_path, reader.own_420())
     else:
         ceiling_db = rgb_ceiling_db(rgb, rgb_to_yuv420(rgb, yuv_path, matrix=matrix), matrix=matrix)

@@ -68,6 +68,11 @@ def needs_planes(metrics: Sequence[str]) -> bool:
     return any(name not in _RGB_METRICS for name in metrics)
 
 
+def needs_rgb(metrics: Sequence[str]) -> bool:
+    """Whether one of the metrics is taken on RGB."""
+    return any(name in _RGB_METRICS for name in metrics)
+
+
 def score(
     reference: Reference,
     rgb: RawFrames | None,

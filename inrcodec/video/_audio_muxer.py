@@ -29,6 +29,10 @@ _DEFAULT_LAYOUTS = {
 }
 
 
+# Encoders' delays: 2112 samples of Apple's AAC are two whole packets before the first frame.
+_PRIMED = {"aac", "mp3", "opus"}
+_MAX_PRIMING_PACKETS = 2
+
 _MAX_INT = 2**31 - 1
 _MAX_CHANNELS = 64
 _MAX_SECONDS = 10**8  # three years
@@ -78,16 +82,17 @@ class AudioMuxer:
 def origin_of(first_pts_seconds: Fraction, streams: Sequence[AudioStream]) -> Fraction:
     """Return the moment of the source that becomes 0 in the output.
 
-    It is the first frame's. A packet that primes the decoder or sounds across that moment starts
-    before 0 (containers know how to hide that); where a whole packet of sound precedes the first
-    frame, its end is the moment instead, and the video starts later.
+    It is the first frame's. Packets that prime the decoder or sound across that moment start
+    before 0 (containers know how to hide that); where more of a stream precedes the first frame,
+    that is sound: the end of its first packet is the moment instead, and the video starts later.
     """
-    ends = [
-        (stream.packets[0].pts + stream.packets[0].duration) * stream.time_base
-        for stream in streams
-        if stream.packets
-    ]
-    return min([first_pts_seconds, *ends])
+    moment = first_pts_seconds
+    for stream in streams:
+        ends = [(packet.pts + packet.duration) * stream.time_base for packet in stream.packets]
+        allowed = _MAX_PRIMING_PACKETS if stream.codec in _PRIMED else 0
+        if sum(end <= first_pts_seconds for end in ends) > allowed:
+            moment = min(moment, ends[0])
+    return moment
 
 
 def _add_stream(container: OutputContainer, stream: AudioStream, *, target: str) -> AvAudioStream:

@@ -69,6 +69,7 @@ class ContainerSource:
             self.time_base = Fraction(stream.time_base or 1 / self.average_fps)
             self.sample_aspect_ratio = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
             self.num_frames = stream.frames or None
+            self._counts_ticks = container.format.name == "avi"  # frames that were dropped too
             self.codec = stream.codec_context.codec.canonical_name
         self.is_count_exact = raw is not None
         if num_raw_frames is not None:
@@ -81,6 +82,7 @@ class ContainerSource:
             VideoError: a packet is damaged; the message names the frame.
         """
         index = num_packets = 0
+        is_cut_by_list = False
         end = Fraction(0)  # seconds
         with open_container(self.name, raw=self._raw) as container:
             stream = _video_stream(container, self.name)
@@ -94,6 +96,7 @@ class ContainerSource:
                     if packet.is_corrupt:
                         raise VideoError(f"{self.frame_name(index)}: damaged or cut-off data")
                     num_packets += packet.size > 0
+                    is_cut_by_list |= packet.is_discard
                     for frame in packet.decode():
                         if frame.is_corrupt:
                             raise VideoError(f"{self.frame_name(index)}: damaged data")
@@ -104,7 +107,8 @@ class ContainerSource:
             except (av.FFmpegError, OSError) as exc:
                 reason = getattr(exc, "strerror", None) or exc
                 raise VideoError(f"{self.frame_name(index)}: cannot be decoded: {reason}") from exc
-            self._warn_if_cut_off(stream, num_packets, end)
+            if not is_cut_by_list:  # an edit list may end before the packets that are counted
+                self._warn_if_cut_off(stream, num_packets, end)
 
     def coded_size(self) -> CodedSize:
         """Return the bytes of the stream's packets, and how many of them are shown.
@@ -126,9 +130,11 @@ class ContainerSource:
 
     def _warn_if_cut_off(self, stream: VideoStream, num_packets: int, end: Fraction) -> None:
         missing = None
-        if self.num_frames is not None and num_packets < self.num_frames:
-            missing = f"{self.num_frames} frames, the file holds {num_packets}"
         promised = _matroska_duration(stream)
+        if self.num_frames is not None and self._counts_ticks:
+            promised = self.num_frames * self.time_base
+        elif self.num_frames is not None and num_packets < self.num_frames:
+            missing = f"{self.num_frames} frames, the file holds {num_packets}"
         if promised is not None and 0 < end < promised - 2 / self.average_fps:
             missing = f"{float(promised):.2f} s of video, the file holds {float(end):.2f} s"
         if missing:

@@ -14,7 +14,7 @@ from av.video.frame import VideoFrame as AvFrame
 from inrcodec.errors import VideoError
 from inrcodec.video._pixels import bit_depth_of
 
-MAX_SIDE = 32768  # pixels
+MAX_SIDE = 16384  # pixels; of an `.inr` file too
 MAX_TERM = (1 << 31) - 1  # of a rate or an aspect: FFmpeg holds no more, a file's header neither
 
 
@@ -88,6 +88,22 @@ def limited_ratio(ratio: Fraction) -> Fraction:
     if ratio > 1:
         return 1 / limited_ratio(1 / ratio)
     return max(ratio.limit_denominator(MAX_TERM), Fraction(1, MAX_TERM))
+
+
+def rate_of(num_frames: int, seconds: Fraction, nominal: Fraction) -> Fraction:
+    """Return the average rate of frames that last so long: the nominal one where that is right.
+
+    It is where it is at most one frame off over all of them, since time stamps are rounded. A part
+    of a video of variable rate, or the whole of it as its container has it, may be far from it.
+
+    >>> rate_of(60, Fraction("2.002"), Fraction(30000, 1001))
+    Fraction(30000, 1001)
+    >>> rate_of(10, Fraction(10), Fraction(25))
+    Fraction(1, 1)
+    """
+    if seconds <= 0 or abs(num_frames - nominal * seconds) <= 1:
+        return nominal
+    return limited_ratio(num_frames / seconds)
 
 
 def center_crop(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:

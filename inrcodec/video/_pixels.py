@@ -82,10 +82,11 @@ def is_read_accurately(pixel_format: str) -> bool:
     return pixel_format not in _FAST_FORMATS
 
 
-def to_rgb(frame: AvFrame, *, where: str) -> RGBImage:
+def to_rgb(frame: AvFrame, *, where: str, accurately: bool | None = None) -> RGBImage:
     """Convert a decoded frame to `(H, W, 3)` uint8 RGB by its own matrix and range.
 
-    An unspecified matrix is BT.601 and an unspecified range limited, as in FFmpeg.
+    An unspecified matrix is BT.601 and an unspecified range limited, as in FFmpeg. `accurately`
+    takes one of swscale's paths for YUV; None that of the format.
 
     Raises:
         VideoError: a pixel is transparent, or swscale cannot convert the format.
@@ -96,7 +97,7 @@ def to_rgb(frame: AvFrame, *, where: str) -> RGBImage:
         deep = bit_depth_of(frame) > 8
         if deep and (frame.format.is_rgb or frame.format.name.startswith("gray")):
             return _round_to_8_bits(_reformat(frame, "rgb48le", _ACCURATE))
-        accurate = is_read_accurately(frame.format.name)
+        accurate = is_read_accurately(frame.format.name) if accurately is None else accurately
         return _reformat(frame, "rgb24", _ACCURATE if accurate else _FAST)
     except (av.FFmpegError, ValueError) as exc:
         raise VideoError(f"{where}: pixel format {frame.format.name} has no RGB: {exc}") from exc

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -92,7 +93,8 @@ class PlaneFileSink(PlaneSink):
     def abort(self) -> None:
         """Remove the file."""
         self._part.discard()
-        self._file.close()
+        with contextlib.suppress(OSError):  # what is buffered has no place either
+            self._file.close()
 
 
 class PngSink:

@@ -73,6 +73,7 @@ class VideoReader:
         self._source = _open_source(str(source), raw=raw, fps=fps)
         self._range = checked_range(frames, str(source))
         self._crop, self._resize = crop, resize
+        self._has_warned = False
         if self._source.is_count_exact and self._source.num_frames is not None:
             check_end(self._range, self._source.num_frames, self._source.name)
         self._first = _first_frame(self._source)
@@ -129,6 +130,7 @@ class VideoReader:
         """
         if not (self.has_own_420 or self.has_rounded_420):
             raise ValueError(f"{self._source.name}: has no 4:2:0 of its own for these frames")
+        self._warn_of_rounding()
         for index, frame, _, _ in self._asked_for():
             where = self._source.frame_name(index)
             self._check_shape(frame, where)
@@ -217,7 +219,9 @@ class VideoReader:
                     pts = self._repaired(pts, held[1])
                 duration = pts - held[1]
                 yield held[0], held[1], duration
-            held = frame, pts or 0
+            if pts is None:  # of the first frame; FFmpeg derives its decoding time from the packets
+                pts = frame.dts or 0
+            held = frame, pts
         if held is not None:
             yield held[0], held[1], held[0].duration or duration
 
@@ -255,7 +259,8 @@ class VideoReader:
             )
 
     def _warn_of_rounding(self) -> None:
-        if self.metadata.bit_depth > 8:
+        if self.metadata.bit_depth > 8 and not self._has_warned:
+            self._has_warned = True
             warnings.warn(
                 f"{self._source.name}: {self.metadata.bit_depth}-bit video "
                 f"({self.metadata.pixel_format}) is rounded to 8 bits",

@@ -203,6 +203,32 @@ def test_ten_bit_420_is_rounded(card: Path, tmp_path: Path) -> None:
     assert whole.metrics == cut.metrics == {"psnr_y": 100.0}
 
 
+@pytest.mark.parametrize("bits", [8, 10])
+def test_other_bits_cost_nothing(bits: int, card: Path, tmp_path: Path) -> None:
+    """Whichever of the two is the reference."""
+    deep = recode(card, tmp_path / "deep.mkv", "-pix_fmt", "yuv420p10le", *LOSSLESS)
+    reference, other = (card, deep) if bits == 8 else (deep, card)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*10-bit video")
+        metrics = ("psnr_rgb", "psnr_y")
+        both = compare(reference, [reference, other], tmp_path, **{**RGB_ONLY, "metrics": metrics})
+    assert [point.metrics for point in both] == [{"psnr_rgb": 100.0, "psnr_y": 100.0}] * 2
+
+
+def test_rgb_by_another_conversion_is_warned_of(card: Path, tmp_path: Path) -> None:
+    """Where there is no 4:2:0 to make it of; pictures are as they are, and luma is comparable."""
+    images = tmp_path / "images"
+    images.mkdir()
+    recode(card, images / "%03d.png", "-pix_fmt", "rgb24")
+    full = recode(card, tmp_path / "full.mkv", "-pix_fmt", "yuv444p", *LOSSLESS)
+    with pytest.warns(UserWarning, match=f"{full}: its pixel format becomes RGB by another"):
+        compare(card, [full], tmp_path, **RGB_ONLY)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        compare(card, [full], tmp_path, **LUMA_ONLY)
+        compare(card, [images], tmp_path, **RGB_ONLY)
+
+
 @pytest.mark.parametrize(
     "options",
     [

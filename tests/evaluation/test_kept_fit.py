@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from inrcodec._session import checkpoint_path
-from inrcodec.errors import CheckpointError, Interrupted
+from inrcodec.errors import CheckpointError, EvaluationError, Interrupted
 from inrcodec.evaluation import _measure
 from inrcodec.evaluation._kept_fit import fit_once, stream_path
 from inrcodec.evaluation._plan import EvalOptions, PointJob
@@ -111,6 +111,18 @@ def test_other_metrics_need_no_other_fit(encoder: Encoder, tiny_clip: Path, tmp_
     evaluate([tiny_clip], tmp_path, options=both)
     assert len(encoder.met) == 1
     assert load_points(tmp_path)[0].settings["metrics"] == ["psnr_rgb", "ssim"]
+
+
+def test_another_ffmpeg_scores_the_same_fit_again(
+    encoder: Encoder, tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate([tiny_clip], tmp_path, options=OURS)
+    monkeypatch.setattr("inrcodec.evaluation.codecs.ffmpeg_version", lambda: "9.9")
+    with pytest.raises(EvaluationError, match="ffmpeg"):
+        evaluate([tiny_clip], tmp_path, options=OURS)
+    evaluate([tiny_clip], tmp_path, options=replace(OURS, redo=True))
+    assert load_points(tmp_path)[0].settings["ffmpeg"] == "9.9"
+    assert len(encoder.met) == 1
 
 
 @pytest.mark.parametrize("harm", ["stream", "json"])

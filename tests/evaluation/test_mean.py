@@ -33,5 +33,13 @@ def test_what_a_clip_lacks_has_no_mean(make_point: MakePoint, made_points: list[
     assert mean_points([*made_points, make_point("x265", 0.9, clip="more")]) == []
 
 
+def test_clips_that_share_no_metric_have_no_mean(make_point: MakePoint) -> None:
+    points = [
+        replace(make_point("x265", 0.1, clip=clip), quality=28.0, metrics=metrics)
+        for clip, metrics in (("a", {"psnr_rgb": 30.0}), ("b", {"vmaf": 80.0}))
+    ]
+    assert mean_points(points) == []
+
+
 def test_a_clip_may_be_called_mean() -> None:
     assert (mean_name(["a", "b"]), mean_name(["a", "mean"])) == ("mean", "mean_")

@@ -149,6 +149,24 @@ def test_sound_long_before_the_first_frame_moves_the_video(clip: Path, tmp_path:
     assert abs(difference) <= Fraction(1, 1000)
 
 
+def test_priming_of_several_packets_stays_hidden(
+    clip: Path, tmp_path: Path, ffmpeg: Callable[..., bytes]
+) -> None:
+    """Apple's AAC begins with 2112 samples that are not heard, two whole packets and more."""
+    source, target = tmp_path / "apple.mp4", tmp_path / "out.mp4"
+    data = clip.read_bytes()
+    at = data.rindex(b"elst") + 16  # the audio's, and in it the media time
+    assert data[at : at + 4] == (1024).to_bytes(4, "big")
+    source.write_bytes(data[:at] + (2112).to_bytes(4, "big") + data[at + 4 :])
+    (before,) = read_audio(source)
+    assert [packet.pts for packet in before.packets[:3]] == [-2112, -1088, -64]
+    copy(source, target)
+    assert seconds_after_video(target) == -2112 * before.time_base
+    assert next(iter(VideoReader(target))).pts == 0
+    heard = [ffmpeg("-i", path, "-f", "s16le", "-") for path in (source, target)]
+    assert heard[1] == heard[0]
+
+
 def test_two_streams(clip: Path, tmp_path: Path) -> None:
     source = read_audio(clip)[0]
     audio = [replace(source, language="eng"), replace(source, language="deu")]

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
 
+import av
 import numpy as np
 import pytest
 
@@ -186,6 +187,35 @@ def test_cut_off_mkv_is_said(clip: Path, tmp_path: Path, ffmpeg: Callable[..., b
     with pytest.warns(UserWarning, match=r"cut.mkv: the header promises 0.80 s of video"):
         frames = list(VideoReader(path))
     assert 0 < len(frames) < 20
+
+
+def test_cut_off_avi_is_said(clip: Path, tmp_path: Path, ffmpeg: Callable[..., bytes]) -> None:
+    whole, path = tmp_path / "whole.avi", tmp_path / "cut.avi"
+    ffmpeg("-i", clip, "-an", "-c:v", "mjpeg", whole)
+    data = whole.read_bytes()
+    path.write_bytes(data[: len(data) * 6 // 10])
+    said = r"cut.avi: (frame \d+: |the header promises 0.80 s of video)"
+    with pytest.raises((VideoError, UserWarning), match=said):
+        list(VideoReader(path))
+
+
+def test_whole_files_of_fewer_frames_are_not_cut_off(
+    clip: Path, tmp_path: Path, ffmpeg: Callable[..., bytes]
+) -> None:
+    """AVI counts frames that were dropped; an edit list ends before the packets do."""
+    dropped, trimmed = tmp_path / "dropped.avi", tmp_path / "trimmed.mp4"
+    every = "select='not(mod(n,4))'"
+    ffmpeg("-i", clip, "-an", "-vf", every, "-fps_mode", "vfr", "-c:v", "mjpeg", dropped)
+    with av.open(str(dropped)) as container:
+        assert container.streams.video[0].frames > 5
+    assert len(list(VideoReader(dropped))) == 5
+    ffmpeg("-i", clip, "-an", "-c", "copy", trimmed)
+    data = bytearray(trimmed.read_bytes())
+    at = data.index(b"elst") + 12  # the length of the first edit
+    length = int.from_bytes(data[at : at + 4], "big")
+    data[at : at + 4] = (length // 2).to_bytes(4, "big")
+    trimmed.write_bytes(data)
+    assert len(list(VideoReader(trimmed))) == 10
 
 
 def test_damaged_data_names_the_frame(tmp_path: Path, ffmpeg: Callable[..., bytes]) -> None:

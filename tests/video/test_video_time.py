@@ -70,6 +70,17 @@ def test_missing_time_stamps_count_on(
     assert np.diff([float(time) for time in times]) == pytest.approx([0.04] * 19)
 
 
+def test_a_first_frame_without_a_time_stamp_lasts_as_long_as_others(
+    clip: Path, clips: Path, ffmpeg: Callable[..., bytes]
+) -> None:
+    path = clips / "xvid.avi"
+    ffmpeg("-i", clip, "-an", "-c:v", "mpeg4", "-bf", "2", path)
+    reader = VideoReader(path)
+    assert [frame.duration * reader.metadata.time_base for frame in reader] == [
+        Fraction(1, 25)
+    ] * 20
+
+
 @pytest.mark.parametrize(("start", "stop"), [(0, 1), (3, 9), (19, 20), (5, None)])
 def test_range_of_frames(clip: Path, start: int, stop: int | None) -> None:
     everything = list(VideoReader(clip))[start:stop]

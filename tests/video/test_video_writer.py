@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -282,6 +283,20 @@ def test_failure_leaves_the_old_file(
     write(tmp_path / name, describe(), [picture(0)])
     assert old.read_bytes() != b"old"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_full_disk_in_the_middle_of_a_file(
+    tmp_path: Path, describe: Describe, picture: Picture
+) -> None:
+    """Frames that small are buffered: what is left of them fails once more when it is closed."""
+    target = tmp_path / "out.y4m"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+        with pytest.raises(VideoError, match=r"out.y4m: cannot be written: "):
+            write(target, describe(), map(picture, range(9)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_full_disk(describe: Describe, picture: Picture) -> None:
