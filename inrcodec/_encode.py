@@ -22,6 +22,7 @@ from inrcodec.errors import TimeError
 from inrcodec.fitting import FitProgress
 from inrcodec.metrics import MAX_PSNR_DB
 from inrcodec.video import RawVideoFormat
+from inrcodec.video._types import exact_rate
 
 
 def encode(
@@ -44,7 +45,7 @@ def encode(
     resize: tuple[int, int] | None = None,
     crop: tuple[int, int] | None = None,
     raw: RawVideoFormat | None = None,
-    fps: Fraction | None = None,
+    fps: Fraction | float | None = None,
     audio: bool = True,
     segment_frames: int = SEGMENT_FRAMES,
     device: str = "auto",
@@ -88,7 +89,8 @@ def encode(
         resize: (width, height) to which frames are resized.
         crop: (width, height) of a central crop, made before the resize.
         raw: format of a raw `.yuv` source.
-        fps: frames a second of a folder or pattern of images, 25 by default.
+        fps: frames a second of a folder or pattern of images, 25 by default; of a raw file whose
+            name states its format, in place of the rate there.
         audio: whether to pass audio through.
         segment_frames: a longer clip is cut into segments of at most so many frames.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -137,7 +139,7 @@ def encode(
         resize=resize,
         crop=crop,
         raw=raw,
-        fps=fps,
+        fps=None if fps is None else exact_rate(fps),
         audio=audio,
         segment_frames=segment_frames,
         device=device,

@@ -8,6 +8,7 @@ decodes from it.
 from __future__ import annotations
 
 import math
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -30,7 +31,7 @@ from inrcodec._segment_encode import split_segments
 from inrcodec._session import MOTIONS, Session
 from inrcodec._sizing import EncodeJob
 from inrcodec._source import Source, SourceOptions, read_source
-from inrcodec.bitstream import pack_audio, section_bytes, write_atomically
+from inrcodec.bitstream import is_inr_file, pack_audio, section_bytes, write_atomically
 from inrcodec.errors import RateError, VideoError
 from inrcodec.fitting import (
     ClipMotion,
@@ -51,6 +52,7 @@ from inrcodec.models import (
     macs_per_frame,
 )
 from inrcodec.video import RawVideoFormat
+from inrcodec.video._types import exact_rate
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ class EncodeOptions:
             if value is not None and value != int(value):
                 raise ValueError(f"{name} is {value}, must be a whole number")
         self._take_plain_numbers()
+        if self.fps is not None:
+            object.__setattr__(self, "fps", exact_rate(self.fps))
         if self.bits_per_parameter and self.bits_per_parameter > MAX_BITS_PER_PARAMETER:
             raise ValueError(
                 f"bits_per_parameter is {self.bits_per_parameter:g}, "
@@ -155,6 +159,7 @@ class Encoding:
             raise VideoError(f"{output}: folder {output.parent} does not exist")
         self.source = source
         self.check_target(output)
+        _check_writable(output)
 
         self.bars = ProgressBars(enabled=options.progress, on_fit=options.on_progress)
         clip = _read(source, options, self.bars)
@@ -175,7 +180,8 @@ class Encoding:
         )
         self.session.spend("read", read_seconds)
         if options.time_seconds is not None:
-            # The imports that a command takes out of its time differ from call to call.
+            # A fit that goes on has the time that it began with.
+            self.options = replace(self.options, time_seconds=self.session.time_seconds)
             fit_config = replace(fit_config, seconds=self.session.time_seconds)
         self.job = EncodeJob(
             clip,
@@ -191,7 +197,7 @@ class Encoding:
         )
 
     def check_target(self, path: Path) -> None:
-        """Refuse a file to write that is the source, or is there and is no file.
+        """Refuse a file to write that is the source, or is there and is no `.inr` file.
 
         Raises:
             VideoError: so it is.
@@ -199,6 +205,8 @@ class Encoding:
         replaced_file(path)
         if path.exists() and Path(self.source).exists() and path.samefile(self.source):
             raise VideoError(f"{path}: is the source, and would be overwritten")
+        if path.exists() and path.stat().st_size and not is_inr_file(path):
+            raise VideoError(f"{path}: is there already and is no .inr file; delete it first")
 
     def find_motions(self) -> None:
         """Find the motion of every segment, for networks that follow it.
@@ -278,7 +286,7 @@ def _plain(value: object) -> object:
 def check_positive(name: str, value: float | None) -> None:
     """Refuse a number that is not above 0, or not finite; None is none."""
     if value is not None and not 0 < value < math.inf:
-        raise ValueError(f"{name} is {value}, must be > 0{' and finite' * (value > 0)}")
+        raise ValueError(f"{name} is {value}, must be > 0{' and finite' * bool(value > 0)}")
 
 
 def _read(source: str | Path, options: EncodeOptions, bars: ProgressBars) -> Source:
@@ -293,6 +301,15 @@ def _read(source: str | Path, options: EncodeOptions, bars: ProgressBars) -> Sou
     return read_source(
         source, chosen, progress=lambda items, total: bars.wrap(items, total, "read")
     )
+
+
+def _check_writable(output: Path) -> None:
+    """Raise a VideoError where no file can be made beside the output, before the fit."""
+    try:
+        with tempfile.TemporaryFile(dir=output.parent):
+            pass
+    except OSError as exc:
+        raise VideoError(f"{output}: cannot be written: {exc.strerror or exc}") from exc
 
 
 def _fingerprint(options: EncodeOptions, device: torch.device) -> dict[str, Any]:

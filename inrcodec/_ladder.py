@@ -63,7 +63,7 @@ def encode_ladder(
     """
     started = time.perf_counter()
     for name, values in {"sizes_bytes": sizes_bytes, "bpps": bpps}.items():
-        for value in values or ():
+        for value in () if values is None else values:
             check_positive(name, value)
     # Plain numbers, for the checkpoint: NumPy's are welcome too.
     sizes_bytes = None if sizes_bytes is None else [int(size) for size in sizes_bytes]

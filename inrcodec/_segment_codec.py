@@ -147,6 +147,8 @@ class SegmentDecoder:
             ]
         for values, rounded in pieces:
             squashed = self.network.squash(values.float())  # in [0, 1]
+            if self.device.type != "cpu":  # there no number's lowest byte is 0 by itself
+                squashed.nan_to_num_(0.0)
             rounded.copy_(squashed.mul_(255).add_(_ROUNDS).view(torch.int32))
         return x_bytes
 

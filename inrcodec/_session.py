@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -126,7 +127,7 @@ class Session:
         try:
             options = json.loads(state["options"])
             seconds, self.spent = state["seconds"], state["spent"]
-            self.time_seconds = state["time_seconds"]
+            wished, self.time_seconds = self.time_seconds, state["time_seconds"]
             self.finished, self.fit_states = state["finished"], state["fits"]
             self.bases, self.ends = state["bases"], state["ends"]
         except (KeyError, TypeError, ValueError) as exc:
@@ -139,6 +140,15 @@ class Session:
                 "resume with the same call, or delete it"
             )
         self.started -= seconds
+        if wished is None or self.time_seconds is None:
+            return
+        # The imports that a command takes out of its time differ from call to call.
+        if abs(wished - self.time_seconds) > max(10.0, 0.05 * self.time_seconds):
+            warnings.warn(
+                f"{self.path} goes on with the time that it began with, "
+                f"{self.time_seconds:.0f} s in all",
+                stacklevel=2,
+            )
 
 
 def checkpoint_path(output: Path) -> Path:

@@ -7,7 +7,7 @@ the audio packets of the same interval.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from inrcodec import datasets
-from inrcodec.bitstream import MAX_FRAMES, TimeStamps
+from inrcodec.bitstream import MAX_FRAMES, TimeStamps, is_inr_file
 from inrcodec.errors import VideoError
 from inrcodec.video import (
     AudioStream,
@@ -90,14 +90,18 @@ def read_source(
     path = source_path(name)
     if options.raw is not None and Path(path).suffix.lower() != ".yuv":
         raise ValueError(f"raw (--video-size) is the format of raw .yuv files, and {path} is none")
-    raw = options.raw or raw_format(name, path)
+    if is_inr_file(path):
+        raise VideoError(f"{path}: is an .inr file; make a video of it first: inrcodec decode")
+    raw, fps = options.raw or raw_format(name, path), options.fps
+    if raw is not None and options.raw is None and fps is not None:
+        raw, fps = replace(raw, fps=fps), None  # its name says another, or none
     with VideoReader(
         path,
         frames=options.frames,
         resize=options.resize,
         crop=options.crop,
         raw=raw,
-        fps=options.fps,
+        fps=fps,
     ) as reader:
         metadata = reader.metadata
         read = list(progress(reader, _expected_frames(metadata, options.frames)))

@@ -61,7 +61,7 @@ def test_every_size_is_met_and_more_bytes_are_more_decibels(
     small, large, middle = reports
     assert small.psnr_db < middle.psnr_db
     # In a fit of so few steps what rounding the larger ones costs is hardly more than chance.
-    assert large.psnr_db > max(small.psnr_db, middle.psnr_db - 0.2)
+    assert large.psnr_db > max(small.psnr_db, middle.psnr_db) - 0.2
     shapes = [describe(Path(r.path))["segments"][0]["hyper_parameters"] for r in reports]
     assert shapes[0] == shapes[1] == shapes[2]
     assert all(report.fit_settings == {"qat_fraction": 0.25} for report in reports)

@@ -5,14 +5,22 @@ from __future__ import annotations
 import math
 import shutil
 import time
+import warnings
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 import inrcodec
+from inrcodec._job import EncodeOptions
+from inrcodec._session import Session
+from inrcodec._source import SourceOptions, read_source
 from inrcodec.errors import RateError, TimeError, VideoError
 from inrcodec.fitting import resolve_device
+from inrcodec.video import RawVideoFormat, VideoFrame, VideoReader, VideoWriter
 
 
 @pytest.mark.parametrize(
@@ -138,6 +146,76 @@ def test_the_source_is_not_overwritten(tiny_clip: Path, tmp_path: Path) -> None:
     with pytest.raises(VideoError, match=r"a-2000\.inr: is the source"):
         inrcodec.encode_ladder(source, tmp_path / "a-%d.inr", sizes_bytes=[2000, 2500], epochs=1)
     assert source.read_bytes() == before
+
+
+def test_no_other_file_is_overwritten(tiny_clip: Path, tmp_path: Path) -> None:
+    """A shell makes two videos of `*.mp4`: a source, and what would be the target."""
+    other = Path(shutil.copy(tiny_clip, tmp_path / "other-2000.mp4"))
+    with pytest.raises(VideoError, match=r"other-2000.mp4: is there already and is no .inr file"):
+        inrcodec.encode(tiny_clip, other, epochs=1)
+    with pytest.raises(VideoError, match=r"other-2000.mp4: is there already and is no .inr file"):
+        inrcodec.encode_ladder(
+            tiny_clip, tmp_path / "other-%d.mp4", sizes_bytes=[2000, 2500], epochs=1
+        )
+    assert other.read_bytes() == tiny_clip.read_bytes()
+
+
+def test_a_folder_that_takes_no_file_is_told_before_the_source_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_: Any) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    with pytest.raises(VideoError, match=r"a\.inr: cannot be written: Read-only file system"):
+        inrcodec.encode("no such clip.mp4", tmp_path / "a.inr", epochs=1)
+
+
+def test_an_inr_file_is_no_source(tiny_inr: Path, tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match=r"is an .inr file; make a video of it first"):
+        inrcodec.encode(tiny_inr, tmp_path / "a.inr", epochs=1)
+
+
+@pytest.mark.parametrize("fps", [30, 29.97, np.float32(30), np.int64(30), Fraction(30000, 1001)])
+def test_rates_are_any_numbers(fps: Any, tiny_clip: Path, tmp_path: Path) -> None:
+    """Of images, and of a raw file whose name states another."""
+    wished = pytest.approx(float(fps))
+    with VideoReader(tiny_clip, frames=(0, 1)) as reader:
+        picture = next(iter(reader)).rgb
+    images, raw = tmp_path / "%d.png", tmp_path / "card_64x48_25fps_420_8bit_YUV.yuv"
+    for target in (images, raw):
+        with VideoWriter(target, metadata=reader.metadata) as writer:
+            writer.write(VideoFrame(picture, 0, 1))
+    for source in (images, raw):
+        options = SourceOptions(fps=EncodeOptions(fps=fps).fps)
+        found = read_source(source, options, progress=lambda frames, _: frames)
+        assert float(found.metadata.average_fps) == wished
+    assert RawVideoFormat(64, 48, "yuv420p", fps).fps == wished
+    with pytest.raises(ValueError, match="fps is inf, must be a finite number"):
+        EncodeOptions(fps=math.inf)  # type: ignore[arg-type]
+
+
+def test_rates_of_a_ladder_may_be_an_array(tiny_clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="bpps"):
+        inrcodec.encode_ladder(tiny_clip, tmp_path / "a-%d.inr", bpps=np.array([8.0, -1.0]))
+
+
+@pytest.mark.parametrize(("seconds", "is_told"), [(100.0, False), (104.0, False), (300.0, True)])
+def test_a_resume_has_the_time_that_was_begun_with(
+    seconds: float, is_told: bool, tmp_path: Path
+) -> None:
+    def session(time_seconds: float, *, resume: bool) -> Session:
+        frames = torch.zeros(1, 3, 2, 2, dtype=torch.uint8)
+        now = time.perf_counter()
+        return Session(
+            tmp_path / "a.inr", {}, frames, time_seconds=time_seconds, resume=resume, started=now
+        )
+
+    session(100.0, resume=False).save_fit("0", {})
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert session(seconds, resume=True).time_seconds == 100.0
+    assert [str(w.message).endswith("began with, 100 s in all") for w in told] == [True] * is_told
 
 
 def test_a_folder_is_told_before_the_fit(tiny_clip: Path, tmp_path: Path) -> None:

@@ -70,6 +70,8 @@ def pack_payload(
     """
     if symbols.size == 0:
         return b""
+    if symbols.size > _MAX_SYMBOLS:
+        raise ValueError(f"{symbols.size} symbols, a payload has {_MAX_SYMBOLS} at most")
     log_states = suitable_log_states(symbols.size, len(models))
     if log_states:
         code = interleaved_compress(symbols, table_indexes, models, num_states=1 << log_states)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from pathlib import Path
 from typing import BinaryIO
 
 from inrcodec.errors import BitstreamError
@@ -85,3 +86,12 @@ def read_section(file: BinaryIO, kind: bytes, *, max_bytes: int) -> bytes:
     if crc != zlib.crc32(payload, zlib.crc32(head)):
         raise BitstreamError(f"section {name} is damaged: its CRC-32 does not match")
     return payload
+
+
+def is_inr_file(path: str | Path) -> bool:
+    """Whether a file begins like an `.inr` file; False of what cannot be opened."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(SIGNATURE)) == SIGNATURE
+    except OSError:
+        return False

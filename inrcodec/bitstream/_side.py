@@ -63,7 +63,13 @@ class Side:
     levels: Levels | None  # of the second group
 
     def to_bytes(self) -> bytes:
-        """Return the side information but for the payloads' lengths."""
+        """Return the side information but for the payloads' lengths.
+
+        Raises:
+            ValueError: the step is none that a file may have.
+        """
+        if not _MIN_STEP <= self.global_step <= _MAX_STEP:
+            raise ValueError(f"step is {self.global_step}, must be 2**-60 to 2**60")
         side = bytearray(struct.pack("<f", self.global_step))
         if self.levels is not None:
             side += uvarint(_IN_CONTEXT)

@@ -53,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         return _fail(_message(exc, arguments), _FAILED)
     except ValueError as exc:
+        if verbose:
+            traceback.print_exc()
         return _fail(str(exc), _WRONG_CALL)
     return status
 

@@ -97,7 +97,7 @@ def _add_fit(group: Any) -> None:
 
 def _add_results(group: Any) -> None:
     group.add_argument(
-        "--anchor", metavar="C", help="codec that BD-rates are against (default x265)"
+        "--anchor", metavar="C", help="codec that BD-rates are against (default x265, if measured)"
     )
     group.add_argument("--log", action="store_true", help="plot over a logarithmic rate")
     group.add_argument(
@@ -139,7 +139,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     out = Path(arguments.out)
     options = o.options(arguments)
-    check_call(arguments.sources, options, workers=arguments.workers, executor=arguments.executor)
+    how = {"workers": arguments.workers, "executor": arguments.executor}
+    check_call(arguments.sources, options, out=out, **how)
     o.check_anchor(arguments.anchor, options, out)
     try:
         with folder_lock(out):

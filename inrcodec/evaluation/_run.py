@@ -68,8 +68,8 @@ def evaluate(
         ValueError: an unknown codec, or an option out of its range; nothing was read or written.
         Interrupted: Ctrl-C or SIGTERM, after the running fit's checkpoint was saved.
     """
-    clips = check_call(sources, options, workers=workers, executor=executor)
     out = Path(out).resolve()
+    clips = check_call(sources, options, out=out, workers=workers, executor=executor)
     with folder_lock(out), terminate_as_interrupt():
         if executor == "local":  # a task of ray may decode on another machine
             remove_leftovers(out)
@@ -80,17 +80,21 @@ def evaluate(
 
 
 def check_call(
-    sources: Sequence[str | Path], options: EvalOptions, *, workers: int, executor: str
+    sources: Sequence[str | Path], options: EvalOptions, *, out: Path, workers: int, executor: str
 ) -> list[str]:
     """Return the single clips of a call to `evaluate`; nothing is read or written.
 
     Raises:
-        ValueError: an option is out of its range, or two clips would have one folder.
+        ValueError: an option is out of its range, two clips would have one folder, or `out` is a
+            source, or called like one: a folder goes before a dataset of its name.
         DatasetError: a group has no such clip.
     """
     if workers < 1 or executor not in EXECUTORS:
         raise ValueError(f"workers is {workers}, executor {executor!r}; must be >= 1, local or ray")
     check_options(options)
+    for source in sources:
+        if Path(source).resolve() == out.resolve():
+            raise ValueError(f"--out is {source}, and a source too; the results need a folder")
     return single_sources(sources, raw=options.raw)
 
 

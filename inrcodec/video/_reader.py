@@ -34,7 +34,13 @@ from inrcodec.video._pixels import (
     resize,
     to_rgb,
 )
-from inrcodec.video._types import CodedSize, RawVideoFormat, VideoFrame, VideoMetadata
+from inrcodec.video._types import (
+    CodedSize,
+    RawVideoFormat,
+    VideoFrame,
+    VideoMetadata,
+    exact_rate,
+)
 
 
 class VideoReader:
@@ -70,6 +76,7 @@ class VideoReader:
         raw: RawVideoFormat | None = None,
         fps: Fraction | None = None,
     ) -> None:
+        fps = None if fps is None else exact_rate(fps)
         self._source = _open_source(str(source), raw=raw, fps=fps)
         self._range = checked_range(frames, str(source))
         self._crop, self._resize = crop, resize

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 import torch
 
 UNSPECIFIED = 2  # the H.273 code point for "not known", in each of the three tags
+
+
+def exact_rate(fps: Fraction | float) -> Fraction:
+    """Return frames per second as a fraction, a float as the one of few digits that it stands for.
+
+    >>> exact_rate(30), exact_rate(29.97), exact_rate(Fraction(30000, 1001))
+    (Fraction(30, 1), Fraction(2997, 100), Fraction(30000, 1001))
+
+    Raises:
+        ValueError: it is no finite number.
+    """
+    if isinstance(fps, (int, Fraction)):
+        return Fraction(fps)
+    if not math.isfinite(fps):
+        raise ValueError(f"fps is {fps}, must be a finite number")
+    return Fraction(float(fps)).limit_denominator(1 << 20)
 
 
 @dataclass(frozen=True)
@@ -64,6 +81,9 @@ class RawVideoFormat:
     height: int
     pixel_format: str  # FFmpeg's name, such as yuv420p or yuv420p10le
     fps: Fraction
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fps", exact_rate(self.fps))
 
 
 @dataclass(frozen=True, slots=True)

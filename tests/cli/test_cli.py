@@ -349,6 +349,15 @@ def test_errors_of_memory_and_of_pytorch_are_one_line(
     assert err.startswith("Traceback")
 
 
+def test_verbose_shows_where_a_wrong_call_was_found(capsys: pytest.CaptureFixture[str]) -> None:
+    call = ("encode", "a.mp4", "a.inr", "--preset", "quick")
+    assert run(capsys, *call)[2].startswith("inrcodec: preset is 'quick'")
+    status, _, err = run(capsys, *call, "-v")
+    assert status == 2
+    assert err.startswith("Traceback")
+    assert err.splitlines()[-1].startswith("inrcodec: preset is 'quick'")
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     from inrcodec import __version__
 

@@ -94,4 +94,13 @@ def test_wrong_calls_are_refused_before_anything_is_read(
     changes: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        check_call(["nowhere.mp4"], replace(BOTH, **changes), workers=1, executor="local")
+        check_call(
+            ["nowhere.mp4"], replace(BOTH, **changes), out=Path("out"), workers=1, executor="local"
+        )
+
+
+@pytest.mark.parametrize("source", ["bunny", "clips/a.mp4"])
+def test_results_do_not_go_where_a_source_is(source: str) -> None:
+    """A folder `bunny` would go before the dataset from then on."""
+    with pytest.raises(ValueError, match=f"--out is {source}, and a source too"):
+        check_call([source], BOTH, out=Path(source), workers=1, executor="local")

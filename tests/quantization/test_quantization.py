@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from inrcodec.bitstream import pack_segment
 from inrcodec.entropy import empirical_entropy_bits
 from inrcodec.quantization import (
     MAX_SYMBOL,
@@ -23,6 +24,7 @@ from inrcodec.quantization import (
     solve_global_step,
     step_size,
 )
+from inrcodec.quantization._rate import finest_global_step
 
 
 @pytest.mark.parametrize(
@@ -100,3 +102,10 @@ def test_codes_are_raised_where_symbols_would_overflow() -> None:
     assert codes[0] > 0
     assert np.abs(quantize(tensors[0], step_size(0.001, codes[0])))[0] <= MAX_SYMBOL
     assert 100 / step_size(0.001, codes[0] - 1) > MAX_SYMBOL
+
+
+def test_no_step_is_finer_than_a_file_holds() -> None:
+    tiny = [np.full(8, 1e-12, np.float32)]
+    assert finest_global_step(tiny) == 2.0**-60
+    with pytest.raises(ValueError, match=r"step is .*, must be 2\*\*-60 to 2\*\*60"):
+        pack_segment(QuantizedTensors(2.0**-61, [0], [np.array([1, 0, 2], np.int32)]), [1])
