@@ -89,7 +89,12 @@ def read_section(file: BinaryIO, kind: bytes, *, max_bytes: int) -> bytes:
 
 
 def is_inr_file(path: str | Path) -> bool:
-    """Whether a file begins like an `.inr` file; False of what cannot be opened."""
+    """Whether a regular file begins like an `.inr` file; False of what cannot be opened.
+
+    Nothing is taken out of a pipe.
+    """
+    if not Path(path).is_file():
+        return False
     try:
         with open(path, "rb") as file:
             return file.read(len(SIGNATURE)) == SIGNATURE

@@ -28,7 +28,7 @@ def options(arguments: argparse.Namespace) -> Any:
         presets=_once_a_codec("--codec-preset", arguments.codec_preset, arguments.codecs),
         tune_psnr=arguments.tune_psnr,
         gop_frames=arguments.gop,
-        preset=arguments.preset or EvalOptions.preset,
+        preset=EvalOptions.preset if arguments.preset is None else arguments.preset,
         recipe=arguments.recipe,
         epochs=arguments.epochs,
         time_seconds=arguments.time,
