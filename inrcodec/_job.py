@@ -180,8 +180,7 @@ class Encoding:
         )
         self.session.spend("read", read_seconds)
         if options.time_seconds is not None:
-            # A fit that goes on has the time that it began with.
-            self.options = replace(self.options, time_seconds=self.session.time_seconds)
+            # The imports that a command takes out of its time differ from call to call.
             fit_config = replace(fit_config, seconds=self.session.time_seconds)
         self.job = EncodeJob(
             clip,
