@@ -84,9 +84,7 @@ def _overlapping(decoder: VideoDecoder, start: int, stop: int) -> list[AudioStre
     """Return the audio of the frames' interval; of all frames, all of it."""
     if (start, stop) == (0, len(decoder)):
         return decoder.audio()
-    base = decoder.header.time_base
-    begin = decoder.pts_of(start)[0] * base
-    end = sum(decoder.pts_of(stop - 1)) * base
+    begin, end = decoder.interval_of(start, stop)
 
     def overlaps(stream: AudioStream, pts: int, duration: int) -> bool:
         return pts * stream.time_base < end and (pts + max(duration, 1)) * stream.time_base > begin

@@ -269,14 +269,13 @@ class VideoDecoder:
     def writer_metadata(self, start: int, stop: int) -> VideoMetadata:
         """Return what `VideoWriter` wants to know of the frames `start` to `stop`."""
         header = self.header
-        (begin, _), (last, duration) = self.pts_of(start), self.pts_of(stop - 1)
-        seconds = (last + duration - begin) * header.time_base
+        begin, end = self.interval_of(start, stop)
         primaries, transfer, matrix, full_range = header.color
         return VideoMetadata(
             height=header.height,
             width=header.width,
             time_base=header.time_base,
-            average_fps=rate_of(stop - start, seconds, header.average_fps),
+            average_fps=rate_of(stop - start, end - begin, header.average_fps),
             sample_aspect_ratio=header.sample_aspect_ratio,
             color=ColorTags(primaries, transfer, matrix, bool(full_range)),
             num_frames_from_header=header.num_frames,
@@ -290,6 +289,11 @@ class VideoDecoder:
     def pts_of(self, index: int) -> tuple[int, int]:
         """Return time stamp and duration of frame `index`, in units of the time base."""
         return int(self._pts[index]), int(self._durations[index])
+
+    def interval_of(self, start: int, stop: int) -> tuple[Fraction, Fraction]:
+        """Return the seconds at which frame `start` begins and frame `stop - 1` ends."""
+        base = self.header.time_base
+        return self.pts_of(start)[0] * base, sum(self.pts_of(stop - 1)) * base
 
     def close(self) -> None:
         """Close the file."""

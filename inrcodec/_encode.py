@@ -22,7 +22,6 @@ from inrcodec.errors import TimeError
 from inrcodec.fitting import FitProgress
 from inrcodec.metrics import MAX_PSNR_DB
 from inrcodec.video import RawVideoFormat
-from inrcodec.video._types import exact_rate
 
 
 def encode(
@@ -139,7 +138,7 @@ def encode(
         resize=resize,
         crop=crop,
         raw=raw,
-        fps=None if fps is None else exact_rate(fps),
+        fps=fps,
         audio=audio,
         segment_frames=segment_frames,
         device=device,

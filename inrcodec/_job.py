@@ -8,7 +8,6 @@ decodes from it.
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -21,7 +20,7 @@ import torch
 
 from inrcodec._decoder import VideoDecoder
 from inrcodec._motion import find_motion
-from inrcodec._output import replaced_file
+from inrcodec._output import probe_folder, replaced_file
 from inrcodec._presets import MAX_BITS_PER_PARAMETER, SEGMENT_FRAMES
 from inrcodec._presets import preset as preset_named
 from inrcodec._progress import ProgressBars
@@ -72,7 +71,7 @@ class EncodeOptions:
     resize: tuple[int, int] | None = None
     crop: tuple[int, int] | None = None
     raw: RawVideoFormat | None = None
-    fps: Fraction | None = None
+    fps: Fraction | float | None = None
     audio: bool = True
     segment_frames: int = SEGMENT_FRAMES
     device: str = "auto"
@@ -92,8 +91,6 @@ class EncodeOptions:
             if value is not None and value != int(value):
                 raise ValueError(f"{name} is {value}, must be a whole number")
         self._take_plain_numbers()
-        if self.fps is not None:
-            object.__setattr__(self, "fps", exact_rate(self.fps))
         if self.bits_per_parameter and self.bits_per_parameter > MAX_BITS_PER_PARAMETER:
             raise ValueError(
                 f"bits_per_parameter is {self.bits_per_parameter:g}, "
@@ -101,10 +98,11 @@ class EncodeOptions:
             )
 
     def _take_plain_numbers(self) -> None:
-        """Make NumPy's numbers Python's: a checkpoint holds no others."""
+        """Make NumPy's numbers Python's: a checkpoint holds no others; and a rate a fraction."""
         kinds: dict[str, Callable[[Any], object]] = {
             **dict.fromkeys(("epochs", "segment_frames", "seed"), int),
             **dict.fromkeys(("time_seconds", "bits_per_parameter"), float),
+            "fps": exact_rate,
             **dict.fromkeys(("fit_settings", "model_settings"), _plain_settings),
         }
         for name, kind in kinds.items():
@@ -159,7 +157,10 @@ class Encoding:
             raise VideoError(f"{output}: folder {output.parent} does not exist")
         self.source = source
         self.check_target(output)
-        _check_writable(output)
+        try:
+            probe_folder(output)
+        except OSError as exc:
+            raise VideoError(f"{output}: cannot be written: {exc.strerror or exc}") from exc
 
         self.bars = ProgressBars(enabled=options.progress, on_fit=options.on_progress)
         clip = _read(source, options, self.bars)
@@ -300,15 +301,6 @@ def _read(source: str | Path, options: EncodeOptions, bars: ProgressBars) -> Sou
     return read_source(
         source, chosen, progress=lambda items, total: bars.wrap(items, total, "read")
     )
-
-
-def _check_writable(output: Path) -> None:
-    """Raise a VideoError where no file can be made beside the output, before the fit."""
-    try:
-        with tempfile.TemporaryFile(dir=output.parent):
-            pass
-    except OSError as exc:
-        raise VideoError(f"{output}: cannot be written: {exc.strerror or exc}") from exc
 
 
 def _fingerprint(options: EncodeOptions, device: torch.device) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 from inrcodec.errors import VideoError
@@ -17,3 +18,13 @@ def replaced_file(path: Path) -> Path:
     if path.exists() and not path.is_file():
         raise VideoError(f"{path}: is there already and is no regular file")
     return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def probe_folder(path: Path) -> None:
+    """Make a file beside `path`, and remove it: hours may go into what is written there.
+
+    Raises:
+        OSError: no file can be made.
+    """
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass

@@ -25,6 +25,7 @@ from inrcodec.video import (
     VideoReader,
     read_audio,
 )
+from inrcodec.video._types import exact_rate
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class SourceOptions:
     resize: tuple[int, int] | None = None  # (width, height)
     crop: tuple[int, int] | None = None  # (width, height), central, before the resize
     raw: RawVideoFormat | None = None  # for .yuv; None: what the dataset or the file's name says
-    fps: Fraction | None = None  # of a folder or pattern of images
+    fps: Fraction | float | None = None  # of a folder or pattern of images
     audio: bool = True
 
 
@@ -94,7 +95,7 @@ def read_source(
         raise VideoError(f"{path}: is an .inr file; make a video of it first: inrcodec decode")
     raw, fps = options.raw or raw_format(name, path), options.fps
     if raw is not None and options.raw is None and fps is not None:
-        raw, fps = replace(raw, fps=fps), None  # its name says another, or none
+        raw, fps = replace(raw, fps=exact_rate(fps)), None  # its name says another, or none
     with VideoReader(
         path,
         frames=options.frames,

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from inrcodec.bitstream._varint import ByteReader, svarint, uvarint
 from inrcodec.entropy import NUM_LEVELS, MixtureModel
 from inrcodec.errors import BitstreamError
-from inrcodec.quantization import MAX_SYMBOL, Prediction
+from inrcodec.quantization import MAX_GLOBAL_STEP, MAX_SYMBOL, MIN_GLOBAL_STEP, Prediction
 
-_MIN_STEP, _MAX_STEP = 2.0**-60, 2.0**60
 _CODE_BIAS = 128
 _IN_CONTEXT = 0  # stands where else the number of tables does
 # Of tables in context, frame by frame: what is more takes longer than a second to decode.
@@ -68,7 +67,7 @@ class Side:
         Raises:
             ValueError: the step is none that a file may have.
         """
-        if not _MIN_STEP <= self.global_step <= _MAX_STEP:
+        if not MIN_GLOBAL_STEP <= self.global_step <= MAX_GLOBAL_STEP:
             raise ValueError(f"step is {self.global_step}, must be 2**-60 to 2**60")
         side = bytearray(struct.pack("<f", self.global_step))
         if self.levels is not None:
@@ -108,7 +107,7 @@ class Side:
             BitstreamError: what is wrong.
         """
         (global_step,) = struct.unpack("<f", reader.take(4))
-        if not (math.isfinite(global_step) and _MIN_STEP <= global_step <= _MAX_STEP):
+        if not (math.isfinite(global_step) and MIN_GLOBAL_STEP <= global_step <= MAX_GLOBAL_STEP):
             raise BitstreamError(f"segment: step is {global_step}, must be 2**-60 to 2**60")
         num_models = reader.uvarint()
         in_context = num_models == _IN_CONTEXT and num_frames > 0 and version > 1

@@ -87,15 +87,13 @@ def _check_writable(path: Path) -> None:
     Raises:
         EvaluationError: it cannot.
     """
-    import tempfile
-
+    from inrcodec._output import probe_folder
     from inrcodec.errors import EvaluationError
 
     if path.is_dir():
         raise EvaluationError(f"--html {path}: is a folder")
     try:
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
+        probe_folder(path)
     except OSError as exc:
         raise EvaluationError(f"--html {path}: cannot be written: {exc.strerror}") from exc
 

@@ -23,8 +23,10 @@ from inrcodec.quantization._rate import (
 )
 from inrcodec.quantization._trajectories import round_trajectories
 from inrcodec.quantization._uniform import (
+    MAX_GLOBAL_STEP,
     MAX_STEP_CODE,
     MAX_SYMBOL,
+    MIN_GLOBAL_STEP,
     MIN_STEP_CODE,
     QuantizedTensors,
     dequantize,
@@ -35,8 +37,10 @@ from inrcodec.quantization._uniform import (
 )
 
 __all__ = [
+    "MAX_GLOBAL_STEP",
     "MAX_STEP_CODE",
     "MAX_SYMBOL",
+    "MIN_GLOBAL_STEP",
     "MIN_STEP_CODE",
     "Grid",
     "Prediction",

@@ -15,11 +15,16 @@ from numpy.typing import NDArray
 
 from inrcodec.entropy import empirical_entropy_bits
 from inrcodec.quantization._prediction import Grid, best_residuals
-from inrcodec.quantization._uniform import MAX_STEP_CODE, MAX_SYMBOL, quantize, step_size
+from inrcodec.quantization._uniform import (
+    MAX_STEP_CODE,
+    MAX_SYMBOL,
+    MIN_GLOBAL_STEP,
+    quantize,
+    step_size,
+)
 
 _NEAR_OCTAVES = 1e-5  # of the step that is searched for
 _TINY = 1e-12
-_LEAST_STEP = 2.0**-60  # that a file holds
 _SMALL_TENSOR = 256
 
 
@@ -42,7 +47,7 @@ def admissible_step_codes(
 def finest_global_step(tensors: Sequence[NDArray[np.float32]]) -> float:
     """Return the smallest global step at which `tensors` have step codes for all their symbols."""
     largest = max(float(np.abs(tensor).max(initial=0.0)) for tensor in tensors)
-    return max(max(largest, _TINY) / float(step_size(MAX_SYMBOL, MAX_STEP_CODE)), _LEAST_STEP)
+    return max(max(largest, _TINY) / float(step_size(MAX_SYMBOL, MAX_STEP_CODE)), MIN_GLOBAL_STEP)
 
 
 def estimate_bytes(

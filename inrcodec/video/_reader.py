@@ -74,10 +74,10 @@ class VideoReader:
         resize: tuple[int, int] | None = None,
         crop: tuple[int, int] | None = None,
         raw: RawVideoFormat | None = None,
-        fps: Fraction | None = None,
+        fps: Fraction | float | None = None,
     ) -> None:
-        fps = None if fps is None else exact_rate(fps)
-        self._source = _open_source(str(source), raw=raw, fps=fps)
+        rate = None if fps is None else exact_rate(fps)
+        self._source = _open_source(str(source), raw=raw, fps=rate)
         self._range = checked_range(frames, str(source))
         self._crop, self._resize = crop, resize
         self._has_warned = False
