@@ -200,8 +200,9 @@ def _search(encoding: Encoding, goal_db: float, num_bytes: int) -> EncodedVideo:
                 plan=plan,
             )
 
-        if name in session.ends:  # an interrupted round keeps the end that it had
-            return encode_until(session.ends[name])
+        if name in session.ends:  # an interrupted round keeps the end that it had, if it may
+            ends = [end for end in (session.ends[name], seconds) if end is not None]
+            return encode_until(min(ends, default=None))
         if seconds is not None:
             with suppress(TimeError):  # then all that is left is for this one
                 return encode_until(seconds * (round_index + 1) / MAX_ROUNDS)

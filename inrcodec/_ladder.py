@@ -17,7 +17,7 @@ from typing import Any
 from inrcodec._job import EncodeOptions, Encoding, check_positive
 from inrcodec._presets import BITS_PER_PARAMETER
 from inrcodec._report import EncodeReport
-from inrcodec._rounds import EncodedVideo, Plan, check_time
+from inrcodec._rounds import EncodedVideo, Plan, SharedTime, check_time
 from inrcodec.errors import RateError
 from inrcodec.fitting import FitResult
 
@@ -156,6 +156,11 @@ def _rungs(encoding: Encoding, sizes: Sequence[int]) -> Iterator[tuple[int, Enco
         # All of them before the first fit: the header may be too much for a size.
         parts = [plan.part(i, num_bytes, budget=budget) for num_bytes in sizes]
         for rung, (num_bytes, part) in enumerate(zip(sizes, parts, strict=True)):
+            shared = None
+            if seconds is not None:
+                left = plan.budget(i, seconds - session.seconds() - reserve).seconds
+                assert left is not None  # as there is a bound
+                shared = SharedTime(left, num_after=len(sizes) - 1 - rung)
             result = plan.fit(
                 i,
                 part,
@@ -164,6 +169,7 @@ def _rungs(encoding: Encoding, sizes: Sequence[int]) -> Iterator[tuple[int, Enco
                 bars=encoding.bars,
                 stage_end=f", {rung + 1} of {len(sizes)}",
                 base_key=f"{i}",
+                base=shared,
             )
             fits[rung].append(result)
         session.bases.pop(f"{i}", None)

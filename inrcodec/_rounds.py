@@ -163,6 +163,23 @@ def check_time(seconds: float | None) -> None:
 
 
 @dataclass(frozen=True)
+class SharedTime:
+    """What is left for fits of a segment that go on from the same base."""
+
+    seconds: float  # for one of them and all that come after it
+    num_after: int
+
+    def seconds_of(self, unspent: float, budget: float, qat_fraction: float) -> float:
+        """Return what the one has, with so much of its budget unspent.
+
+        >>> SharedTime(60, num_after=2).seconds_of(30, budget=100, qat_fraction=0.25)
+        22.5
+        """
+        all_unspent = unspent + self.num_after * qat_fraction * budget
+        return self.seconds * unspent / all_unspent if all_unspent > 0 else self.seconds
+
+
+@dataclass(frozen=True)
 class Plan:
     """A clip cut into segments, with a network for each."""
 
@@ -243,6 +260,7 @@ class Plan:
         bars: ProgressBars,
         stage_end: str = "",
         base_key: str | None = None,
+        base: SharedTime | None = None,
     ) -> FitResult:
         """Fit segment i, or go on with what the session has of it.
 
@@ -255,6 +273,7 @@ class Plan:
             stage_end: what the progress bar says after the stage.
             base_key: under which the session has, or gets, the state in which the quantised phase
                 begins; fits with the same one go on from there.
+            base: what is left for those, if it is bound.
 
         Raises:
             Interrupted: Ctrl-C; the session's checkpoint is on the disk.
@@ -274,6 +293,7 @@ class Plan:
             part,
             key=key,
             base_key=base_key,
+            base=base,
             stage=stage + stage_end,
             session=session,
             bars=bars,
@@ -292,6 +312,7 @@ def _fit(
     *,
     key: str,
     base_key: str | None,
+    base: SharedTime | None,
     stage: str,
     session: Session,
     bars: ProgressBars,
@@ -307,9 +328,11 @@ def _fit(
     seconds_left = None
     if state is not None and part.fit.seconds is not None:
         # The schedule of an interrupted fit goes on as it was planned, only faster where reading
-        # the clip again took of its time.
-        seconds_left = part.fit.seconds if base_key is None else None
-        part = replace(part, fit=replace(part.fit, seconds=state["budget_seconds"]))
+        # the clip again took of its time, or where the call has less.
+        seconds_left, budget = part.fit.seconds, state["budget_seconds"]
+        if base is not None:
+            seconds_left = base.seconds_of(budget - state["seconds"], budget, part.fit.qat_fraction)
+        part = replace(part, fit=replace(part.fit, seconds=budget))
 
     def with_budget(fit_state: dict[str, Any]) -> dict[str, Any]:
         return {**fit_state, "budget_seconds": part.fit.seconds, "shape": shape}

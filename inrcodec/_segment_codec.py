@@ -6,6 +6,7 @@ computes any frames, uint8 RGB, in fp32 unless told otherwise.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -247,4 +248,5 @@ def _batch_size(config: NetworkConfig, device: torch.device, dtype: torch.dtype)
 
 def _fitting(config: NetworkConfig) -> int:
     """Frames at once whose widest feature maps fit in the memory; 0 where a single one is large."""
-    return _BATCH_BYTES // (_BYTES_A_VALUE * config.largest_map)
+    drawn = 3 * math.prod(config.padded_size)
+    return _BATCH_BYTES // (_BYTES_A_VALUE * max(config.largest_map, drawn))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ._budget import align_widths
+from ._convnext import ConvNeXtEncoder
+from ._embeddings import EmbeddingTable
 from ._inference import halves, prepare_for_inference
 from ._motion import read_displaced
 from ._network import (
@@ -36,8 +38,10 @@ from .nervpp import NeRVPP, NeRVPPConfig
 __all__ = [
     "BoostConfig",
     "Boosted",
+    "ConvNeXtEncoder",
     "ENeRV",
     "ENeRVConfig",
+    "EmbeddingTable",
     "Entry",
     "FFNeRV",
     "FFNeRVConfig",

@@ -17,7 +17,16 @@ from typing import Any, TypeVar
 
 from inrcodec.errors import ModelError, ModelSizeError
 
-from ._config import NetworkConfig, Sizing, check_range, count_parameters, typed
+from ._config import (
+    NetworkConfig,
+    Sizing,
+    annotation,
+    check_clip,
+    check_range,
+    check_strides,
+    count_parameters,
+    typed,
+)
 from ._network import macs_per_frame
 
 __all__ = ["TOLERANCE", "align_widths", "check_overrides", "fit_to_budget"]
@@ -67,7 +76,10 @@ def fit_to_budget(
     Raises: ModelSizeError for a size that the network cannot have; ModelError for an override.
     """
     check_range("num_params", num_params, 1, 2**40)
+    check_clip(height, width, num_frames)
     check_overrides(config_class, overrides)
+    if "strides" in overrides:
+        check_strides(overrides["strides"])
     sizing = Sizing(height, width, num_frames, num_params, quick=quick)
     best = _fit_stored_size(config_class, sizing, overrides)
     if max_kmac_per_pixel is None:
@@ -244,7 +256,7 @@ def check_overrides(config_class: type[NetworkConfig], overrides: Mapping[str, o
 
     Raises: ModelError.
     """
-    types = {f.name: str(f.type) for f in dataclasses.fields(config_class)}
+    types = {f.name: annotation(f) for f in dataclasses.fields(config_class)}
     allowed = types.keys() - {"height", "width", "num_frames", "channels"}
     for name, value in overrides.items():
         if name not in allowed:

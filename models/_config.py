@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
@@ -28,7 +28,10 @@ __all__ = [
     "NetworkConfig",
     "Sizing",
     "StoredSize",
+    "annotation",
+    "check_clip",
     "check_range",
+    "check_strides",
     "count_parameters",
     "show",
     "typed",
@@ -109,7 +112,7 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = typed(field.name, str(field.type), getattr(self, field.name))
+            value = typed(field.name, annotation(field), getattr(self, field.name))
             object.__setattr__(self, field.name, value)
         self._check_geometry()
         self.check()
@@ -215,13 +218,9 @@ class NetworkConfig:
         return config
 
     def _check_geometry(self) -> None:
-        check_range("height", self.height, 1, _MAX_SIDE)
-        check_range("width", self.width, 1, _MAX_SIDE)
-        check_range("num_frames", self.num_frames, 1, _MAX_FRAMES)
-        check_range("number of strides", len(self.strides), 1, _MAX_STAGES)
-        for stride in self.strides:
-            check_range("stride", stride, 2, 5)
-        check_range("product of strides", self.upsampling, 2, max(self.height, self.width))
+        check_clip(self.height, self.width, self.num_frames)
+        check_strides(self.strides)
+        check_range("product of strides", self.upsampling, 2, max(self.height, self.width, 2))
         check_range("number of channels", len(self.channels), *2 * (len(self.strides) + 1,))
         for channels in self.channels:
             check_range("channels", channels, 1, _MAX_CHANNELS)
@@ -242,9 +241,19 @@ class StoredSize:
 
 @lru_cache(maxsize=4096)
 def count_parameters(config: NetworkConfig) -> StoredSize:
-    """Count the stored values of a network without allocating it."""
+    """Count the stored values of a network without allocating it.
+
+    Raises: ModelError where the decoder has state that is no parameter.
+    """
     with torch.device("meta"):
         decoder = config.build(with_encoder=False).decoder
+    parameters = {name for name, _ in decoder.named_parameters()}
+    others = [name for name in decoder.state_dict() if name not in parameters]
+    if others:  # a file would not have it
+        raise ModelError(
+            f"{others[0]!r} of the decoder is no parameter of its own; a persistent buffer or a "
+            "tied weight is not stored"
+        )
     return StoredSize(
         decoder=sum(parameter.numel() for parameter in decoder.parameters()),
         embeddings=math.prod(config.embedding_shape or (0,)) * config.num_frames,
@@ -258,12 +267,31 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
         raise ModelError(f"{name} is {show(value)}; it must be {rule}")
 
 
+def check_clip(height: int, width: int, num_frames: int) -> None:
+    """Check the size of frames and their number; raises ModelError."""
+    check_range("height", height, 1, _MAX_SIDE)
+    check_range("width", width, 1, _MAX_SIDE)
+    check_range("num_frames", num_frames, 1, _MAX_FRAMES)
+
+
+def check_strides(strides: Sequence[int]) -> None:
+    """Check the upsampling of stages; raises ModelError."""
+    check_range("number of strides", len(strides), 1, _MAX_STAGES)
+    for stride in strides:
+        check_range("stride", stride, 2, 5)
+
+
 def show(value: object) -> str:
     """Shorten a value, which may be hostile, for an error message."""
     try:
         return reprlib.repr(value)
     except ValueError:  # an integer of more digits than Python prints
         return f"a huge {type(value).__name__}"
+
+
+def annotation(field: dataclasses.Field[Any]) -> str:
+    """Return what a field is annotated with, whether or not annotations are evaluated."""
+    return field.type if isinstance(field.type, str) else field.type.__name__
 
 
 def typed(name: str, annotation: str, value: object) -> object:

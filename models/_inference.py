@@ -9,7 +9,7 @@ values that it still holds in registers. The operators for that are those that T
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -124,10 +124,19 @@ def _fuse(module: nn.Module) -> None:
             setattr(module, name, _FusedStage(child))
         elif _is_fusable(child):
             setattr(module, name, _FusedUpsampler(child))
-        elif isinstance(child, nn.Conv2d):
+        elif _is_plain(child):
             setattr(module, name, _FusedConv(child))
         else:
             _fuse(child)
+
+
+def _is_plain(module: nn.Module) -> TypeGuard[nn.Conv2d]:
+    """Tell whether a layer is a convolution as oneDNN's operators have it, beyond zeros alone."""
+    return (
+        type(module) is nn.Conv2d
+        and module.padding_mode == "zeros"
+        and not isinstance(module.padding, str)
+    )
 
 
 def _is_fusable(module: nn.Module) -> bool:

@@ -62,13 +62,20 @@ _ENTRIES: dict[str, Entry] = {}
 def register(name: str, **variant: object) -> Callable[[type[NetworkT]], type[NetworkT]]:
     """Class decorator: put a network into the zoo, with the fields that this name fixes.
 
-    Raises: ModelError where the name is taken.
+    Raises: ModelError where the name is taken, or the network's configuration is another's.
     """
 
     def decorate(network: type[NetworkT]) -> type[NetworkT]:
         if name in _ENTRIES:
             raise ModelError(f"network {name!r} is registered twice; names are unique")
-        _ENTRIES[name] = Entry(name, network, variant)
+        config_class = network.config_class
+        if config_class.network is not network:
+            raise ModelError(
+                f"{config_class.__name__} is the configuration of "
+                f"{config_class.network.__name__}; {network.__name__} needs one of its own"
+            )
+        fixed = {field: _plain(value) for field, value in variant.items()}
+        _ENTRIES[name] = Entry(name, network, fixed)
         return network
 
     return decorate
@@ -173,5 +180,10 @@ def for_budget(
 
 
 def _check_variant(name: str, field: str, value: object, fixed: object) -> None:
-    if value != fixed:
+    if _plain(value) != fixed:
         raise ModelError(f"{field} is {show(value)}; {name!r} fixes it to {fixed!r}")
+
+
+def _plain(value: object) -> object:
+    """Return a field's value as a configuration has it: headers store tuples as lists."""
+    return tuple(value) if isinstance(value, list) else value

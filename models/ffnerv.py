@@ -19,6 +19,7 @@ a gradient: a batch of B successive frames takes B + 4 evaluations, B scattered 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -66,16 +67,17 @@ class FFNeRVConfig(NetworkConfig):
 
     @property
     def largest_map(self) -> int:
-        """Values of the largest feature map of one frame, or of all that is warped for it."""
+        """Values of the largest feature map of one frame, or of all that is warped for it.
+
+        Or time steps of a grid, which all have a weight in it.
+        """
         warped = 9 * len(self.neighbours) * math.prod(self.padded_size)
-        return max(super().largest_map, warped)
+        return max(super().largest_map, warped, *self.grid_steps)
 
     def check(self) -> None:
         """Check the grids and the neighbours."""
-        check_range("number of grid_steps", len(self.grid_steps), 1, 4)
+        _check_steps(self.grid_steps)
         check_range("width of the stem", self.channels[0], len(self.grid_steps), 2048)
-        for steps in self.grid_steps:
-            check_range("grid_steps", steps, 1, 2**24)
         grid_values = num_values(self.levels, self.grid)
         check_range("values of the grids", grid_values, 1, MAX_DECODER_PARAMS)
         check_range("number of neighbours", len(self.neighbours), 1, 8)
@@ -96,6 +98,7 @@ class FFNeRVConfig(NetworkConfig):
         cells = min(cells, _NUM_CELLS, max(1, sizing.height * sizing.width // _CELL_PIXELS))
         strides = overrides.pop("strides", None) or sizing.strides(num_cells=cells)
         wished = overrides.get("grid_steps", (math.ceil(sizing.num_frames / 2), sizing.num_frames))
+        _check_steps(wished)
         stem = max(len(wished), round(base_width / 4))
         widths = stage_widths(
             2 * base_width,
@@ -109,6 +112,12 @@ class FFNeRVConfig(NetworkConfig):
         overrides.setdefault("grid_steps", tuple(max(1, int(scale * steps)) for steps in wished))
         channels = (stem, 2 * base_width, *widths)
         return cls(*sizing.clip, strides, channels, **overrides)
+
+
+def _check_steps(grid_steps: Sequence[int]) -> None:
+    check_range("number of grid_steps", len(grid_steps), 1, 4)
+    for steps in grid_steps:
+        check_range("grid_steps", steps, 1, 2**24)
 
 
 @register("ffnerv")

@@ -65,14 +65,17 @@ class HiNeRVConfig(NetworkConfig):
 
     @property
     def largest_map(self) -> int:
-        """Values of the largest feature map of one frame, hidden and upsampled ones included."""
+        """Values of the largest feature map of one frame, hidden and upsampled ones included.
+
+        Or time steps of a grid, which all have a weight in it.
+        """
         rows, columns = self.grid
         most, upsampling = sum(channels for _, channels in self.pyramids.base), 1
         for i, stride in enumerate(self.strides):
             upsampling *= stride
             widest = max(*self.channels[i : i + 2], self.hidden_widths[i])
             most = max(most, widest * upsampling**2)
-        return most * rows * columns
+        return max(most * rows * columns, self.base_steps, self.local_steps)
 
     def check(self) -> None:
         """Check the grids and the blocks; all blocks of stage 1 have a residual."""

@@ -68,6 +68,7 @@ class NeRVConfig(NetworkConfig):
         Small budgets start from fewer cells, so that the stem stays below half of the parameters.
         """
         levels = overrides.get("pe_levels", cls.pe_levels)
+        check_encoding(overrides.get("pe_base", cls.pe_base), levels)
         cells = stem_cells(sizing.num_params, 2 * levels * _LOWER_WIDTH, most=_NUM_CELLS)
         max_stages = 4 if cells > _COARSE_CELLS else 5
         strides = overrides.pop("strides", None) or sizing.strides(

@@ -162,6 +162,27 @@ def test_time_bounds_the_whole_ladder(tiny_clip: Path, tmp_path: Path) -> None:
     assert reports[0].steps > 10
 
 
+def test_a_resume_keeps_to_less_time(
+    tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[dict[str, Any]] = []
+
+    def interrupted(*given: Any, **named: Any) -> None:
+        told.append({**named, "planned": given[2].fit.seconds})
+        named["save"]({"steps": 1, "seconds": given[2].fit.seconds / 2})
+
+    monkeypatch.setattr(_rounds, "fit_segment", interrupted)
+    for seconds, resume in ((600.0, False), (600.0, True), (60.0, True)):
+        with pytest.raises(Interrupted):
+            ladder(tiny_clip, tmp_path, epochs=None, time_seconds=seconds, resume=resume)
+    first, same, less = told
+    assert first["seconds_left"] is None
+    assert same["planned"] == less["planned"] == first["planned"] > 300
+    # This fit has half of its budget yet, the two that come after it a quarter each.
+    assert first["planned"] / 2 < same["seconds_left"] < 300
+    assert 20 < less["seconds_left"] < 30
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -107,9 +107,9 @@ def test_there_is_one_cpu() -> None:
 
 
 def test_a_goal_that_the_first_picture_has_is_met(tiny_clip: Path, tmp_path: Path) -> None:
-    """Before the first step: all of the fit is the quantised phase, and it is over as it begins."""
+    """Before the first point of the curve: the fit is over as its quantised phase begins."""
     report = inrcodec.encode(
-        tiny_clip, tmp_path / "a.inr", psnr=3, epochs=2, fit_settings={"qat_fraction": 1.0}
+        tiny_clip, tmp_path / "a.inr", psnr=3, epochs=2, fit_settings={"qat_fraction": 0.99}
     )
     assert report.psnr_db >= 3
 

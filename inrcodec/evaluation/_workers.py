@@ -8,6 +8,7 @@ once more at the end, with no other beside it: memory may have been short.
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import signal
@@ -24,6 +25,7 @@ from inrcodec._signals import terminate_as_interrupt
 from inrcodec.errors import Interrupted
 from inrcodec.evaluation._plan import PointJob
 from inrcodec.evaluation._run_job import Outcome, run_job
+from inrcodec.models import entry, names
 
 SAVING_SECONDS = 60.0  # what a worker is given to save its checkpoint after Ctrl-C
 _ENDING_SECONDS = 5.0  # and an idle one to end
@@ -37,7 +39,8 @@ class _Worker:
         # Forked children of a process that has run torch may hang: they are started afresh.
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, num_threads))
+        told = (theirs, num_threads, _modules_of_others())
+        self._process = context.Process(target=_serve, args=told)
         # A worker is told to stop by SIGTERM alone; a terminal's Ctrl-C would end it in a traceback
         # while it starts.
         previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -148,13 +151,22 @@ def _stop(pool: Sequence[_Worker]) -> None:
             worker.outcome()
 
 
-def _serve(pipe: Any, num_threads: int) -> None:
+def _modules_of_others() -> list[str]:
+    """Where networks are registered that this package does not import."""
+    modules = {entry(name).network.__module__ for name in names()}
+    return sorted(name for name in modules if not name.startswith(("inrcodec.", "__m")))
+
+
+def _serve(pipe: Any, num_threads: int, modules: Sequence[str]) -> None:
     """What a worker does: jobs, until the other end of the pipe is closed."""
     os.setpgrp()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
 
     torch.set_num_threads(num_threads)
+    for module in modules:
+        with suppress(ImportError):  # then it is an unknown network, as a point says
+            importlib.import_module(module)
     with suppress(KeyboardInterrupt, EOFError, OSError), terminate_as_interrupt():
         while True:
             pipe.send(_run(pipe.recv()))

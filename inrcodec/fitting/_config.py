@@ -67,7 +67,8 @@ class FitConfig:
     embedding_coding: str = "context"
     auxiliary_weight: float = 0.1  # of the loss of a network's auxiliary outputs, if it has any
     ema: float = 0.0  # time constant of the weights' average over the steps so far, 0 for none
-    qat_fraction: float = 0.25  # last part of the budget that is fitted through the quantiser
+    # Last part of the budget that is fitted through the quantiser, under 1.
+    qat_fraction: float = 0.25
     # fp32; tf32, where a GPU multiplies; bf16; or auto: bf16 where the device computes in it
     precision: str = "auto"
     seed: int = 0  # of the initial weights and the order of frames
@@ -89,7 +90,8 @@ class FitConfig:
         self._check_quantizer()
         _check(abs(self.seed) < 2**40, "seed", self.seed, "under 2^40 in magnitude")
         _check(0 <= self.ema <= 1, "ema", self.ema, "0 to 1")
-        _check(0 <= self.qat_fraction <= 1, "qat_fraction", self.qat_fraction, "0 to 1")
+        # Steps follow from what weights do to pixels, which those of a fresh network do not show.
+        _check(0 <= self.qat_fraction < 1, "qat_fraction", self.qat_fraction, ">= 0 and < 1")
         precisions = ("auto", "fp32", "tf32", "bf16")
         _check(self.precision in precisions, "precision", self.precision, f"one of {precisions}")
 

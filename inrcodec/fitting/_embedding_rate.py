@@ -52,5 +52,7 @@ class EmbeddingRate:
         before, after = (indices - 1).clamp(min=0), (indices + 1).clamp(max=len(stored) - 1)
         beside = torch.stack((stored[before], stored[after]))
         changes = (embeddings.float() - beside) / self.steps  # (2, B, C, h, w)
-        bits = torch.log2(1 + changes.abs()).sum()
+        # The first and the last frame have one beside them, and no change from what they were.
+        exist = torch.stack((before < indices, after > indices)).view(2, -1, 1, 1, 1)
+        bits = (torch.log2(1 + changes.abs()) * exist).sum()
         return bits * (self.weight * len(stored) / (len(indices) * self.num_bits))

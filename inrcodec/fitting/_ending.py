@@ -18,8 +18,8 @@ from inrcodec.fitting._config import FitConfig
 from inrcodec.fitting._curve import Curve
 from inrcodec.fitting._forecast import Forecast, Rounding, forecast
 from inrcodec.fitting._stopping import (
-    CODED_MARGIN_DB,
     REST,
+    coded_reaches,
     is_perfect,
     least_plateau_db,
     on_plateau,
@@ -93,7 +93,7 @@ class Ending:
         if self.goal_db is None:
             return False
         _log.info("%.2f dB through the quantiser, goal %g dB", coded_psnr_db, self.goal_db)
-        if coded_psnr_db < self.goal_db + CODED_MARGIN_DB:
+        if not coded_reaches(coded_psnr_db, self.goal_db):
             return False
         self._end("goal", 0.0, used=used)
         return True

@@ -107,22 +107,23 @@ class EntropyQuantizer(Quantizer):
         return _quantized(embeddings.float(), steps.view(1, channels, 1, 1))
 
     def rate_term(
-        self, network: Network, embeddings: Tensor | None, *, num_frames: int
+        self, network: Network, embeddings: Tensor | None, stored: Tensor | None
     ) -> Tensor | None:
         """Return what the loss gets for bits beyond the target, None where there are none.
 
         Args:
             network: as fitted so far.
             embeddings: of the batch, `(B, C, h, w)`, before they are quantised.
-            num_frames: of the segment.
+            stored: of all frames, `(N, C, h, w)`, as last computed, whose Gaussians those are
+                coded under.
         """
         steps = self.log2_steps.exp2()
         parameters = list(network.decoder.parameters())
         bits = self._bits(parameters, steps[: len(parameters)])
-        if embeddings is not None:
-            channels = list(embeddings.float().unbind(1))
-            batch_bits = self._bits(channels, steps[-len(channels) :])
-            bits = bits + batch_bits * (num_frames / len(embeddings))
+        if embeddings is not None and stored is not None:
+            channels = embeddings.float().unbind(1)
+            batch_bits = self._bits(channels, steps[-len(channels) :], stored.unbind(1))
+            bits = bits + batch_bits * (len(stored) / len(embeddings))
         if float(bits.detach()) <= self.num_bits:
             return None
         return bits * (_WEIGHT / self.num_bits)
@@ -177,15 +178,22 @@ class EntropyQuantizer(Quantizer):
         steps = torch.tensor(self.steps, device=self.log2_steps.device)
         return steps * (self.log2_steps - self.log2_steps.detach()).exp2()
 
-    def _bits(self, tensors: Sequence[Tensor], steps: Tensor) -> Tensor:
-        return torch.stack(list(self._bits_of_each(tensors, steps))).sum()
+    def _bits(
+        self, tensors: Sequence[Tensor], steps: Tensor, wholes: Sequence[Tensor] | None = None
+    ) -> Tensor:
+        return torch.stack(list(self._bits_of_each(tensors, steps, wholes or tensors))).sum()
 
-    def _bits_of_each(self, tensors: Sequence[Tensor], steps: Tensor) -> Iterator[Tensor]:
-        """Yield the bits of each tensor under its own Gaussian, with noise for the rounding."""
-        for tensor, step in zip(tensors, steps, strict=True):
-            values = tensor / step
-            mean = values.mean()
-            deviation = (values.var(correction=0) + _LEAST_DEVIATION**2).sqrt()
+    def _bits_of_each(
+        self, tensors: Sequence[Tensor], steps: Tensor, wholes: Sequence[Tensor]
+    ) -> Iterator[Tensor]:
+        """Yield the bits of each tensor, with noise for the rounding.
+
+        Under the Gaussian of itself, or of the whole that it is a part of.
+        """
+        for tensor, step, whole in zip(tensors, steps, wholes, strict=True):
+            values, all_values = tensor / step, whole / step
+            mean = all_values.mean()
+            deviation = (all_values.var(correction=0) + _LEAST_DEVIATION**2).sqrt()
             noise = torch.rand(values.shape, generator=self.generator, device=values.device) - 0.5
             from_mean = values + noise - mean
             upper, lower = (

@@ -241,7 +241,7 @@ class Quantizer:
         return self._steps_on_device[-channels:].view(1, channels, 1, 1)
 
     def rate_term(
-        self, network: Network, embeddings: Tensor | None, *, num_frames: int
+        self, network: Network, embeddings: Tensor | None, stored: Tensor | None
     ) -> Tensor | None:
         """What the loss gets for the bits of a step; none here, where they are met by the steps."""
         return None

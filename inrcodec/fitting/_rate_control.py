@@ -187,8 +187,7 @@ class RateControl:
             assert embeddings is not None  # a network that stores them computes them
             terms.append(self.embedding_rate(embeddings, indices, self.embeddings))
         if self.quantizes:
-            num_frames = len(self.frames)
-            term = self.quantizer.rate_term(self.network, embeddings, num_frames=num_frames)
+            term = self.quantizer.rate_term(self.network, embeddings, self.embeddings)
             terms += [] if term is None else [term]
         # They weigh parts of the bytes against parts of the error, whose logarithm has those.
         of_loss = 1.0 if self.config.loss == "log_l2" else loss.detach()
@@ -220,9 +219,11 @@ class RateControl:
         if first:
             self._allocate(self.quantizer, tensors)
             self._meet(self.quantizer, tensors, measured=True)
-        # A fit too short for a step in its phase has weights that nothing has rounded.
-        with_feedback = self._rounds_with_feedback or (self._is_soft and first)
-        if with_feedback and (first or not self._keeps(tensors, measured=True)):
+        # Nothing has rounded averages of weights that were drawn to multiples of their steps, nor
+        # the weights of a fit too short for a step in its phase.
+        is_new = first or (self._is_soft and self.config.ema > 0)
+        with_feedback = self._rounds_with_feedback or (self._is_soft and is_new)
+        if with_feedback and (is_new or not self._keeps(tensors, measured=True)):
             self._round_weights()
             tensors = self.stored_tensors(exact=True)
         return tensors

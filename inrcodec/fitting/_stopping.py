@@ -13,6 +13,7 @@ from torch import Tensor
 
 from inrcodec.fitting._curve import CurvePoint
 from inrcodec.fitting._losses import psnr_of_mse
+from inrcodec.metrics import MAX_PSNR_DB
 
 REST = 2 / 3
 """What a fit that begins its end may still use, over what it has used: as if that was 60 %."""
@@ -35,7 +36,17 @@ _STUCK_DB = 1.0  # above the mean frame
 
 def surely_passed(points: Sequence[CurvePoint], goal_db: float) -> bool:
     """Whether a fit that ends now will surely reach `goal_db` in the coded file."""
-    return bool(points) and points[-1].psnr_db >= goal_db + GOAL_MARGIN_DB
+    return bool(points) and points[-1].psnr_db >= _with_margin(goal_db, GOAL_MARGIN_DB)
+
+
+def coded_reaches(coded_psnr_db: float, goal_db: float) -> bool:
+    """Whether so much, measured through the quantiser, is enough for the coded file."""
+    return coded_psnr_db >= _with_margin(goal_db, CODED_MARGIN_DB)
+
+
+def _with_margin(goal_db: float, margin_db: float) -> float:
+    """Return what is surely enough: nothing is better than a perfect copy."""
+    return min(goal_db + margin_db, MAX_PSNR_DB)
 
 
 def is_perfect(points: Sequence[CurvePoint]) -> bool:

@@ -151,6 +151,7 @@ def test_a_reader_that_leaves_early_is_one_line(segmented_inr: Path, tmp_path: P
             "cannot override 'heads'",
         ),
         (["encode", "no-such.mp4", "b.inr", "--model-set", "motion=yes"], 2, "of type int"),
+        (["encode", "no-such.mp4", "b.inr", "--fit-set", "qat_fraction=1"], 2, "and < 1"),
         (
             ["eval", "a.mp4", "--out", "o", "--codecs", "hnerv", "--tune-psnr"],
             2,

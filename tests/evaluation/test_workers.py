@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from inrcodec.errors import VideoError
 from inrcodec.evaluation import RawFrames, Reference
 from inrcodec.evaluation._plan import EvalOptions, PointJob
 from inrcodec.evaluation._workers import execute_in_processes
+from inrcodec.models import _registry, names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,7 @@ class MadeJob(PointJob):
             except KeyboardInterrupt:
                 self.mark("saved").touch()
                 raise
-        raise VideoError("made")
+        raise VideoError(" ".join(names()) if self.action == "names" else "made")
 
     def mark(self, name: str) -> Path:
         return self.out / f"{self.quality:g}.{name}"
@@ -94,6 +96,24 @@ def test_a_worker_that_dies_fails_its_own_point_only(tmp_path: Path) -> None:
     assert errors == {1: "made", 2: "made", 3: "made"}
     for job in jobs[:2]:  # FFmpeg would go on for hours
         wait_for(partial(has_ended, int(job.mark("child").read_text())), seconds=20)
+
+
+def test_workers_know_networks_that_others_registered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_registry, "_ENTRIES", dict(_registry._ENTRIES))
+    (tmp_path / "blocky_net.py").write_text(
+        "from inrcodec.models import NeRV, NeRVConfig, register\n"
+        "class Config(NeRVConfig): pass\n"
+        "@register('blocky')\n"
+        "class Blocky(NeRV): config_class = Config\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "blocky_net", raising=False)
+    importlib.import_module("blocky_net")
+    (outcome,) = execute_in_processes([make_job(tmp_path, 0, "names")], 1)
+    assert (outcome.error or "").split() == names()
+    assert "blocky" in names()
 
 
 def test_nothing_begins_after_ctrl_c(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from inrcodec.fitting import FitConfig, fit, load_checkpoint, save_checkpoint
 from inrcodec.fitting import _loop as loop_module
 from inrcodec.fitting._averaging import WeightAverage
+from inrcodec.fitting._rate_control import RateControl
 from inrcodec.models import Network, build, for_budget
 
 CPU = torch.device("cpu")
@@ -84,6 +85,31 @@ def test_result_holds_the_averages(
             embeddings = averaged.embed(clip() / 255, torch.arange(4))
         stored = np.concatenate(result.tensors[len(names) :])
         assert np.allclose(stored, embeddings.transpose(0, 1).flatten(), atol=1e-3)
+
+
+def test_averages_are_rounded_with_feedback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights of soft rounding lie near multiples of their steps, their averages do not."""
+    averages: list[np.ndarray] = []
+    rounded = RateControl._round_weights
+
+    def round_weights(rate: RateControl) -> None:
+        averages.extend(rate.stored_tensors(exact=False))
+        rounded(rate)
+
+    monkeypatch.setattr(RateControl, "_round_weights", round_weights)
+    config = FitConfig(epochs=40, ema=0.2, precision="fp32")
+    assert config.rounds_softly
+    result = fit(clip(), network("hnerv"), config, num_bytes=9000, device=CPU)
+    assert result is not None
+    found = []
+    for before, tensor, code in zip(averages, result.tensors, result.step_codes, strict=True):
+        units, old = (
+            values / (result.global_step * 2 ** (code / 8)) for values in (tensor, before)
+        )
+        found.append([float(np.abs(x - np.rint(x)).max()) for x in (units, old)])
+    of_dense = np.array(found[2:-12:2])  # weights of the stages
+    assert of_dense[:, 0].max() < 1e-3
+    assert of_dense[:, 1].min() > 0.1
 
 
 def test_a_fit_goes_on_where_it_was_interrupted(

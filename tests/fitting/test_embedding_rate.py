@@ -48,6 +48,16 @@ def test_nothing_counts_before_there_are_steps() -> None:
     assert float(found) == 0
 
 
+def test_frames_at_the_ends_do_not_cling_to_what_they_were() -> None:
+    stored = torch.zeros(2, 2, 1, 1)
+    moved = torch.tensor([1.5, 4.0]).view(1, 2, 1, 1)  # 3 and 2 steps from what was stored
+    bits = torch.tensor([4.0, 3.0]).log2().sum() * 0.5 * 2 / 8000  # from the other frame alone
+    for index in (0, 1):
+        found = rate()(moved, torch.tensor([index]), stored)
+        assert float(found) == pytest.approx(float(bits))
+    assert float(rate()(moved, torch.tensor([0]), stored[:1])) == 0
+
+
 def test_gradient_is_that_of_the_whole_clip() -> None:
     table = torch.randn(8, 2, 3, 4, generator=torch.Generator().manual_seed(0))
     whole = table.clone().requires_grad_()
@@ -87,9 +97,24 @@ def test_embeddings_change_less(
 
 
 def test_an_interrupted_fit_goes_on_as_it_was(
-    fit_waves: FitWaves, interrupt_after: Callable[[int], InterruptFlag]
+    fit_waves: FitWaves,
+    interrupt_after: Callable[[int], InterruptFlag],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    asked: list[bool] = []
+    call = EmbeddingRate.__call__
+
+    def remembered(self: EmbeddingRate, *tensors: torch.Tensor) -> torch.Tensor:
+        asked.append(self.steps is not None)
+        return call(self, *tensors)
+
+    monkeypatch.setattr(EmbeddingRate, "__call__", remembered)
     whole = fit_waves(rate_weight=1.0)
-    resumed = fit_waves(rate_weight=1.0, stop=interrupt_after(50))
+    steps_from, asked_in_all = asked.index(True), len(asked)
+    stop_after = steps_from + 10  # before the phase, and embeddings count in steps
+    assert stop_after < asked_in_all
+    resumed = fit_waves(rate_weight=1.0, stop=interrupt_after(stop_after))
+    # The resumed fit counts in the kept steps at once.
+    assert all(asked[asked_in_all + steps_from :])
     for a, b in zip(whole.tensors, resumed.tensors, strict=True):
         assert a.tolist() == b.tolist()

@@ -124,6 +124,8 @@ def test_the_goal_is_passed_with_a_margin() -> None:
     assert not surely_passed([], 20.0)
     assert not surely_passed(points([30.1]), 30.0)
     assert surely_passed(points([20.0, 31.0]), 30.0)
+    assert not surely_passed(points([99.9]), 99.8)
+    assert surely_passed(points([100.0]), 99.8)  # which is a perfect copy: nothing is better
 
 
 def test_a_point_of_the_curve_is_an_epoch_of_at_least_16_steps() -> None:
@@ -234,6 +236,12 @@ def test_a_goal_may_be_reached_in_the_first_epoch() -> None:
     ending = Ending(config, goal_db=15.0, steps_per_epoch=66, device=CPU)
     assert ending.reached(20.0, used=60)
     assert (ending.stopped, ending.clock.progress(60)) == ("goal", 1.0)
+
+
+def test_a_perfect_copy_reaches_any_goal() -> None:
+    ending = Ending(FitConfig(epochs=2), goal_db=100.0, steps_per_epoch=66, device=CPU)
+    assert not ending.reached(99.9, used=60)
+    assert ending.reached(100.0, used=60)
 
 
 def test_what_is_foretold_holds_while_weights_are_rounded_little_by_little() -> None:

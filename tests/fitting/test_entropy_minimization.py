@@ -81,26 +81,46 @@ def test_rate_is_that_of_a_gaussian() -> None:
     values = torch.randn(4000, generator=torch.Generator().manual_seed(1))
     quantizer = quantizer_of(values, num_bytes=2000)
     quantizer.num_bits = 1.0
-    term = quantizer.rate_term(_OneTensor(values), None, num_frames=1)
+    term = quantizer.rate_term(_OneTensor(values), None, None)
     assert term is not None
     bits = float(term.detach()) / 2.0  # its weight, over a target of one bit
     assert bits == pytest.approx(gaussian_bits(values.numpy(), quantizer.steps[0]), rel=0.01)
+
+
+def test_embeddings_of_a_batch_count_under_the_gaussian_of_their_channel() -> None:
+    """Frames that differ more than their cells do take more bits than under their own."""
+    generator = torch.Generator().manual_seed(2)
+    frames = 3 * torch.randn(200, 1, 1, 1, generator=generator)
+    stored = frames + torch.randn(200, 1, 4, 5, generator=generator)
+    weights = torch.zeros(1)
+    quantizer = EntropyQuantizer(2, device=torch.device("cpu"), seed=0)
+    tensors = [weights.numpy(), stored.numpy().ravel()]
+    quantizer.allocate_by_range(tensors)
+    quantizer.meet(tensors, 2000, grids=[None, None])
+    quantizer.num_bits = 1.0
+    found = []
+    for indices in torch.arange(200).view(100, 2):
+        term = quantizer.rate_term(_OneTensor(weights), stored[indices], stored)
+        assert term is not None
+        found.append(float(term.detach()) / 2.0)
+    expected = gaussian_bits(stored.numpy().ravel(), quantizer.steps[1])
+    assert np.mean(found) == pytest.approx(expected, rel=0.01)
 
 
 def test_rate_counts_above_its_target_alone() -> None:
     values = torch.randn(4000, generator=torch.Generator().manual_seed(1))
     quantizer = quantizer_of(values, num_bytes=2000)
     network = _OneTensor(values)
-    assert quantizer.rate_term(network, None, num_frames=1) is not None  # 4 bits at 0.993 of them
+    assert quantizer.rate_term(network, None, None) is not None  # 4 bits at 0.993 of them
     quantizer.num_bits *= 1.05
-    assert quantizer.rate_term(network, None, num_frames=1) is None
+    assert quantizer.rate_term(network, None, None) is None
 
 
 def test_rate_pulls_weights_together_and_steps_apart() -> None:
     values = torch.randn(4000, generator=torch.Generator().manual_seed(1))
     quantizer = quantizer_of(values, num_bytes=2000)
     network = _OneTensor(values)
-    term = quantizer.rate_term(network, None, num_frames=1)
+    term = quantizer.rate_term(network, None, None)
     assert term is not None
     term.backward()
     (weight,) = network.decoder.parameters()
@@ -109,7 +129,7 @@ def test_rate_pulls_weights_together_and_steps_apart() -> None:
     before = quantizer.steps[0]
     quantizer.num_bits /= 2  # it stays above its target
     for _ in range(3):
-        term = quantizer.rate_term(network, None, num_frames=1)
+        term = quantizer.rate_term(network, None, None)
         assert term is not None
         term.backward()
         quantizer.learn(1.0)
@@ -151,7 +171,7 @@ def test_settled_steps_meet_the_file_and_stay() -> None:
     before = quantizer.steps[0]
     assert file_bytes(before) == pytest.approx(0.993 * 1500, rel=0.003)
     quantizer.num_bits /= 2
-    term = quantizer.rate_term(network, None, num_frames=1)
+    term = quantizer.rate_term(network, None, None)
     assert term is not None
     term.backward()
     quantizer.learn(1.0)

@@ -335,7 +335,7 @@ def test_frame_order_visits_every_frame_once_an_epoch() -> None:
         ({"epochs": 1, "rate_growth": -0.5}, "rate_growth is -0.5"),
         ({"epochs": 1, "final_factor": 2.0}, "final_factor is 2.0, must be 0 to 1"),
         ({"epochs": 1, "warmup": 1.0}, "warmup is 1.0"),
-        ({"epochs": 1, "qat_fraction": 1.5}, "qat_fraction is 1.5"),
+        ({"epochs": 1, "qat_fraction": 1.0}, "qat_fraction is 1.0, must be >= 0 and < 1"),
         ({"epochs": 1, "loss": "l3"}, "loss is 'l3', must be one of l2"),
         ({"epochs": 1, "precision": "fp8"}, "precision is 'fp8'"),
         ({"epochs": 1, "optimizer": "sgd"}, "optimizer is 'sgd', must be one of adam, adamw, adan"),

@@ -150,6 +150,36 @@ def test_unknown_override(field: str) -> None:
         models.for_budget("hnerv", 9000, height=64, width=64, num_frames=1, **{field: 3})
 
 
+@pytest.mark.parametrize(
+    ("name", "field", "value"),
+    [
+        ("hnerv", "strides", (0, 2)),
+        ("hnervpp", "strides", (0,)),
+        ("hinerv", "strides", ()),
+        ("ffnerv", "strides", (6,)),
+        ("ffnerv", "grid_steps", ()),
+        ("ffnerv", "grid_steps", (0, 0)),
+        ("ffnerv", "grid_steps", (-4, 4)),
+        ("nerv", "pe_levels", 0),
+        ("nerv-boost", "pe_levels", 0),
+        ("nerv", "pe_base", 0.0),
+    ],
+)
+def test_overrides_out_of_range_are_told_before_a_network_is_sized(
+    name: str, field: str, value: object
+) -> None:
+    with pytest.raises(ModelError, match=r"(strides?|grid_steps|pe_levels|pe_base) is .*; it must"):
+        models.for_budget(name, 30_000, height=64, width=96, num_frames=4, **{field: value})
+
+
+@pytest.mark.parametrize("field", ["height", "width", "num_frames"])
+@pytest.mark.parametrize("name", models.names())
+def test_no_network_of_nothing(name: str, field: str) -> None:
+    clip = {"height": 64, "width": 96, "num_frames": 4, field: 0}
+    with pytest.raises(ModelError, match=f"{field} is 0; it must be from 1"):
+        models.for_budget(name, 30_000, **clip)
+
+
 def test_cells_get_larger_and_stages_narrower_until_decoding_is_cheap_enough() -> None:
     clip = {"height": 720, "width": 1280, "num_frames": 132}
     free = models.for_budget("hnervpp", 1_216_512, **clip)

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -134,6 +135,25 @@ def test_sized_networks_are_within_the_padding(name: str, height: int, width: in
     frame = {"height": height, "width": width, "num_frames": 10}
     config = models.for_budget(name, 60_000, **frame)
     assert models.config_from_dict(name, config.to_dict(), **frame) == config
+
+
+@pytest.mark.parametrize(("name", "steps"), [("ffnerv", "grid_steps"), ("hinerv", "local_steps")])
+def test_time_steps_count_as_maps(name: str, steps: str) -> None:
+    """All of them have a weight in each frame."""
+    frame = {"height": 64, "width": 96, "num_frames": 8}
+    fields = models.for_budget(name, 60_000, **frame).to_dict()
+    many = 300_000
+    fields[steps] = [many] if steps == "grid_steps" else many
+    assert models.config_from_dict(name, fields, **frame).largest_map == many
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_a_frame_of_a_pixel_is_padded(name: str) -> None:
+    config = models.for_budget(name, 60_000, height=1, width=1, num_frames=4)
+    network = models.build(name, config)
+    shape = network.embedding_shape
+    embeddings = None if shape is None else torch.zeros(2, *shape)
+    assert network(torch.arange(2), embeddings).shape == (2, 3, 1, 1)
 
 
 @settings(deadline=None, max_examples=60)

@@ -267,6 +267,26 @@ def test_calibrated_embeddings_tell_frames_apart(name: str) -> None:
     assert after.std(0).mean() > 0.05
 
 
+@pytest.mark.parametrize("name", ENCODED)
+@pytest.mark.parametrize(("side", "num_frames"), [(16, 300), (32, 300), (24, 120)])
+def test_encoders_of_tiny_frames_tell_them_apart(name: str, side: int, num_frames: int) -> None:
+    config = models.for_budget(name, 20_000, height=side, width=side, num_frames=num_frames)
+    assert config.embedding_shape is not None
+    assert config.embedding_shape[0] <= 2
+    torch.manual_seed(0)
+    network = models.build(name, config)
+    clip = (255 * torch.rand(8, 3, side, side)).to(torch.uint8)
+    network.calibrate(clip)
+    embeddings = embed(network, clip / 255)
+    assert embeddings is not None
+    assert float(embeddings.detach().std(0).mean()) == pytest.approx(1, abs=0.05)
+    embeddings[0].sum().backward()
+    assert network.encoder is not None
+    weight = next(network.encoder.parameters())
+    assert weight.grad is not None
+    assert float(weight.grad.abs().max()) > 0
+
+
 @pytest.mark.parametrize("name", sorted(set(HYBRID) - set(ENCODED)))
 def test_tables_start_from_principal_components(name: str) -> None:
     """A clip of one pattern, brighter and darker: its first component is the brightness."""

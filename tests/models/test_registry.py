@@ -39,7 +39,7 @@ def test_entries_name_their_paper(name: str) -> None:
     assert entry.name == name
     assert entry.paper
     assert len(entry.arxiv) == len("2304.02633")
-    assert entry.network.config_class is entry.config_class
+    assert entry.config_class.network is entry.network
 
 
 def test_duplicates_are_refused() -> None:
