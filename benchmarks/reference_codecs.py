@@ -1,12 +1,12 @@
 """Our reference codecs beside an independent measurement of the same clip, settings and FFmpeg.
 
-    python benchmarks/reference_codecs.py GIVEN.json    writes results/reference_codecs.json
+    python benchmarks/reference_codecs.py    writes results/reference_codecs.json
 
-GIVEN.json has the independent points: Bunny's 132 frames, 1280x640 centre crop, RGB PSNR per frame,
-averaged, for codecs and settings by name. It was made from RGB and converted back with full chroma
-handling: here too, so that the settings are the same. Each point is compared at equal bytes: the
-given curve is interpolated in dB over the logarithm of the bytes. Some settings are also run as
-`inrcodec eval` does, from the source's own 4:2:0.
+results/rd_1280_from_rgb.json has the independent points: Bunny's 132 frames, 1280x640 centre crop,
+RGB PSNR per frame, averaged. They were made from RGB and converted back with full chroma handling:
+here too, so that the settings are the same. Each point is compared at equal bytes: the given curve
+is interpolated in dB over the logarithm of the bytes. Some settings are also run as `inrcodec eval`
+does, from the source's own 4:2:0.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from inrcodec.evaluation.codecs import Feed, RgbConversion, ffmpeg_version, find
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "reference_codecs.json"
 SIZE = (1280, 640)
-GIVEN_SIZE = "1280x640 centre crop"
+GIVEN = ROOT / "benchmarks" / "results" / "rd_1280_from_rgb.json"
 METRICS = ("psnr_rgb", "psnr_y", "psnr_yuv")
 # Name in the given points: our codec, preset, tune_psnr, qualities (the cheaper ones of the given).
 SETTINGS: dict[str, tuple[str, str, bool, tuple[int, ...]]] = {
@@ -45,16 +45,14 @@ Point = dict[str, Any]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("given", type=Path, metavar="GIVEN.json")
-    arguments = parser.parse_args()
-    given = json.loads(arguments.given.read_text())["points"]
+    argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
+    given = json.loads(GIVEN.read_text())["points"]
     code = commit()  # before the result makes the tree differ
     points = []
     with tempfile.TemporaryDirectory() as folder:
         reference = prepare_reference("bunny", Path(folder), crop=SIZE)
         for name in SETTINGS:
-            curve = [p for p in given if (p["codec"], p["size"]) == (name, GIVEN_SIZE)]
+            curve = [p for p in given if p["codec"] == name]
             points += measure(name, curve, reference)
     result = {
         "clip": "bunny",
@@ -78,7 +76,8 @@ def measure(name: str, curve: list[Point], reference: Reference) -> list[Point]:
     qualities = SETTINGS[name][3]
     for quality in qualities:
         same = next(p for p in curve if p["q"] == quality)
-        as_given = run(name, quality, reference, feed="rgb", conversion="full")
+        told = SETTINGS[name][:3]
+        as_given = encode_and_score(told, quality, reference, feed="rgb", conversion="full")
         db = as_given["metrics"]["psnr_rgb"] - interpolate(curve, as_given["bytes"])
         points.append(
             {
@@ -91,21 +90,22 @@ def measure(name: str, curve: list[Point], reference: Reference) -> list[Point]:
         )
         print(f"{name} {quality}: {as_given['bytes']} bytes, {db:+.3f} dB", file=sys.stderr)
     if name in OWN_420:
-        own = run(name, qualities[-1], reference, feed="yuv", conversion="auto")
+        told = SETTINGS[name][:3]
+        own = encode_and_score(told, qualities[-1], reference, feed="yuv", conversion="auto")
         points[-1]["from_own_420"] = own
     return points
 
 
-def run(
-    name: str,
+def encode_and_score(
+    setting: tuple[str, str, bool],
     quality: int,
     reference: Reference,
     *,
     feed: Feed,
     conversion: RgbConversion,
 ) -> Point:
-    """Encode, decode and score once; what is decoded is on disk only meanwhile."""
-    codec_name, preset, tune_psnr, _ = SETTINGS[name]
+    """Encode with (codec, preset, tune_psnr), decode and score; files are on disk meanwhile."""
+    codec_name, preset, tune_psnr = setting
     codec = find_codec(codec_name)
     with tempfile.TemporaryDirectory() as name_of_folder:
         folder = Path(name_of_folder)

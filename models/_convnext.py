@@ -35,9 +35,7 @@ class ConvNeXtEncoder(nn.Sequential):
         for i, stride in enumerate(steps):
             channels = out_channels if i == len(steps) - 1 else _WIDTH
             downsample = nn.Conv2d(in_channels, channels, stride, stride=stride)
-            if (
-                len(steps) == 1
-            ):  # normalised, few channels would say little, and a single one nothing
+            if len(steps) == 1:  # normalised, a single channel would say nothing
                 self.append(downsample)
             elif i == 0:
                 self.extend((downsample, _ChannelNorm(channels)))

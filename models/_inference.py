@@ -131,7 +131,7 @@ def _fuse(module: nn.Module) -> None:
 
 
 def _is_plain(module: nn.Module) -> TypeGuard[nn.Conv2d]:
-    """Tell whether a layer is a convolution as oneDNN's operators have it, beyond zeros alone."""
+    """Tell whether a layer is a convolution as oneDNN has it, padded with zeros on both sides."""
     return (
         type(module) is nn.Conv2d
         and module.padding_mode == "zeros"

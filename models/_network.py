@@ -55,14 +55,8 @@ class Network(nn.Module):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if "config_class" not in vars(cls):
-            return
-        if "network" in vars(cls.config_class):
-            raise ModelError(
-                f"{cls.config_class.__name__} is the configuration of "
-                f"{cls.config_class.network.__name__}; {cls.__name__} needs one of its own"
-            )
-        cls.config_class.network = cls
+        if "config_class" in vars(cls) and "network" not in vars(cls.config_class):
+            cls.config_class.network = cls
 
     @property
     def embedding_shape(self) -> tuple[int, int, int] | None:

@@ -100,13 +100,13 @@ def test_a_network_has_a_configuration_of_its_own(registered: None) -> None:
     class Mine(models.HNeRV):
         """Inherits that of HNeRV."""
 
-    with pytest.raises(ModelError, match="HNeRVConfig is the configuration of HNeRV; Mine needs"):
-        register("mine")(Mine)
-    with pytest.raises(ModelError, match="HNeRVConfig is the configuration of HNeRV; Theirs needs"):
+    class Theirs(models.HNeRV):
+        config_class = models.HNeRVConfig
 
-        class Theirs(models.HNeRV):
-            config_class = models.HNeRVConfig
-
+    for network in (Mine, Theirs):
+        match = f"HNeRVConfig is the configuration of HNeRV; {network.__name__} needs"
+        with pytest.raises(ModelError, match=match):
+            register("mine")(network)
     config = models.for_budget("hnerv", 30_000, height=64, width=96, num_frames=4)
     assert type(models.build("hnerv", config)) is models.HNeRV
 
