@@ -108,11 +108,21 @@ def table(records: Sequence[Record], names: Sequence[str], *, ours: str) -> list
 
 
 def same_table(of_ours: Sequence[Record], of_other: Sequence[Record], *, ours: str) -> list[str]:
-    """Return a row a network: coded by us, and by the one scheme of the others' records."""
-    both = {_rate_of(r) for r in of_ours} & {_rate_of(r) for r in of_other}
-    if not both:
+    """Return a row a network: coded by us, and by the one scheme of the others' records.
+
+    Both are of the same seeds, rate by rate.
+    """
+
+    def points(records: Sequence[Record]) -> set[tuple[float, int]]:
+        return {(_rate_of(r), r["seed"]) for r in records}
+
+    shared = points(of_ours) & points(of_other)
+    if not shared:
         return NOTHING
-    own, other = ([r for r in rs if _rate_of(r) in both] for rs in (of_ours, of_other))
+    both = {rate for rate, _ in shared}
+    own, other = (
+        [r for r in rs if (_rate_of(r), r["seed"]) in shared] for rs in (of_ours, of_other)
+    )
     (scheme,) = {r["scheme"] for r in other}
     heading = ["values", ours, "values", scheme, "bytes", "PSNR"]
     rows = [row(heading), row(["---"] * len(heading))]

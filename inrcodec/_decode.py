@@ -33,8 +33,9 @@ def decode(
 
     Args:
         source: the `.inr` file.
-        output: by its ending `.mp4`, `.mkv` or `.webm` (with the audio), `.y4m`, `.yuv`, a
-            pattern such as `%05d.png`, or `-` or a binary file for y4m.
+        output: by its ending `.mp4`, `.mkv` or `.webm` (with the audio; `.webm` has room for Opus
+            and Vorbis alone), `.y4m`, `.yuv`, a pattern such as `%05d.png`, or `-` or a binary
+            file for y4m.
         frames: half-open range of frames; all of them by default.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         precision: `fp32`, the reference; `bf16` or `fp16` are faster; `auto` is `bf16` where the

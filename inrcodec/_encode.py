@@ -61,7 +61,8 @@ def encode(
             or the name of a dataset such as `bunny`.
         output: the file to write; it appears when it is complete.
         preset: `fast`, `medium`, `slow` or `best`: the default of model, rate, budget and recipe,
-            and how much decoding may cost, which bounds the model of the preset.
+            and how much decoding may cost, which bounds the model of the preset. A warning says
+            where no network of so many bytes is as cheap.
         bpp: bits per pixel of the file, audio excluded. The file comes within 2 % of it and never
             above. At most one of `bpp`, `size_bytes` and `psnr`.
         size_bytes: bytes of the file on disk, audio included; met likewise.
@@ -109,6 +110,7 @@ def encode(
         TimeError: `time_seconds` leaves no time to fit.
         CheckpointError: the checkpoint is of another encode.
         Interrupted: Ctrl-C, after the checkpoint was saved.
+        InrcodecError: the fit diverged.
     """
     started = time.perf_counter()
     # Plain numbers, for the checkpoint: NumPy's are welcome too, there as in the options.

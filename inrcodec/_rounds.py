@@ -26,7 +26,7 @@ from inrcodec._segment_encode import (
     split_segments,
 )
 from inrcodec._session import Session
-from inrcodec._sizing import EncodeJob, configure
+from inrcodec._sizing import EncodeJob, configure, warn_if_costly
 from inrcodec.bitstream import Header, SegmentInfo, file_bytes, section_bytes
 from inrcodec.errors import CheckpointError, Interrupted, RateError, TimeError
 from inrcodec.fitting import (
@@ -213,6 +213,7 @@ class Plan:
             )
             for (a, b), motion in zip(spans, job.motions, strict=True)
         ]
+        warn_if_costly(job, configs)
         segments = [SegmentInfo(config.num_frames, config.to_dict()) for config in configs]
         return cls(job, spans, configs, _header(job, segments))
 
@@ -425,7 +426,7 @@ def _reserve_seconds(job: EncodeJob, configs: list[NetworkConfig]) -> float:
     a_frame = (time.perf_counter() - start) / len(frames)
     num_parameters = sum(count_parameters(config).total for config in configs)
     coding = _CODE_SECONDS + _CODE_SECONDS_A_PARAMETER * num_parameters
-    if not job.fit.rounds_softly:
+    if job.fit.rounds_at_the_end:
         coding += _ROUNDING_SECONDS_A_PARAMETER * num_parameters
     return _RESERVE_FACTOR * (coding + a_frame * len(job.source.frames))
 

@@ -5,7 +5,8 @@ In: an `EncodeJob`, and of a segment its frames, bytes and motion. Out: the netw
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,7 @@ _MACS_A_CORE_SECOND, _MACS_A_GPU_SECOND = 2e10, 3e12
 _SECONDS_A_VISIT = 0.003
 _GPU_WIDTH = 8  # channels of bfloat16 that a GPU's matrix units read at once
 _FREE_WIDTHS = 2  # of the stem and the first stage, where a CPU spends little
+_NEAR_BOUND = 1.02
 _PLACE_MACS = 1000  # that reading a pixel from a canvas, and back, takes as long as
 
 
@@ -67,6 +69,25 @@ def configure(
         if _expected_visits(job, config) / num_rounds < _MANY_VISITS:
             return config
     return _configured(job, num_bytes, settings, **told)
+
+
+def warn_if_costly(job: EncodeJob, configs: Sequence[NetworkConfig]) -> None:
+    """Say where so many bytes leave no network as cheap to decode as the preset promises."""
+    bound = job.max_kmac_per_pixel
+    if bound is None:
+        return
+    most = max(_kmac_per_pixel(config) for config in configs)
+    if most > _NEAR_BOUND * bound:
+        warnings.warn(
+            f"decoding will take {most:.1f} kMAC/pixel, more than the preset's {bound:.1f}: "
+            "no cheaper network holds so many bytes",
+            stacklevel=2,
+        )
+
+
+def _kmac_per_pixel(config: NetworkConfig) -> float:
+    macs = macs_per_frame(config) / (1000 * config.height * config.width)
+    return macs + PLACE_KMAC_PER_PIXEL * config.has_motion
 
 
 def _configured(

@@ -160,8 +160,9 @@ def for_budget(
     """Size a network so that it stores `num_params` values, embeddings included, within 2 %.
 
     `overrides` set fields other than `channels`, which this chooses, such that decoding takes at
-    most `max_kmac_per_pixel` thousand multiply-accumulates a pixel. `quick` asks for a shape whose
-    steps cost less, for a fit that can make few, of networks whose rule has one.
+    most `max_kmac_per_pixel` thousand multiply-accumulates a pixel, or as few as it can. `quick`
+    asks for a shape whose steps cost less, for a fit that can make few, of networks whose rule has
+    one.
 
     Raises: ModelSizeError that says the smallest or largest possible size; ModelSettingError.
     """

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -230,7 +231,14 @@ def test_resume_refuses_a_damaged_checkpoint(tiny_clip: Path, tmp_path: Path) ->
 def _start_encode(clip: Path, output: Path, *options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "inrcodec", "encode", str(clip), str(output)]
     command += ["--epochs", "30000", "--bpp", "8", "--model", "nerv", *options]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=output.parent)
+    return subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=output.parent,
+        # A shell's background job ignores it, and so do the tests there.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def _wait_for_fit(process: subprocess.Popen[str]) -> None:

@@ -139,26 +139,30 @@ def test_each_set_has_a_table_of_its_own_records(
 def test_a_network_of_two_codings_is_compared_rate_by_rate(
     bench: ModuleType, report: ModuleType, measured: list[Record]
 ) -> None:
-    def record(i: int, bpp: float) -> Record:
-        point = bench.make_point(bench.SAME, bpp, 0, chosen="same")
+    def record(i: int, bpp: float, seed: int) -> Record:
+        point = bench.make_point(bench.SAME, bpp, seed, chosen="same")
         # Three times the bytes, a tenth of a decibel more.
         own = next(r for r in measured if r["variant"] == f"{bench.OURS}/{bpp:g}")
         told = {"bpp": 3 * own["bpp"], "bytes": 3 * own["bytes"], "psnr_db": 33.2 + 1.5 * i}
         return {**point, **quiet(point), **told, "parameters": 1000 + i}
 
-    others = [record(i, bpp) for i, bpp in enumerate(bench.BPPS)]
+    others = [record(i, bpp, seed) for i, bpp in enumerate(bench.BPPS) for seed in (0, 1)]
     ours = [{**r, "parameters": 1000} for r in measured]
     found = report.tables({"schemes": ours, "same": others}, ours=bench.OURS, named=bench.SETS)[
         "same"
     ]
     assert len(found) == 2 + len(bench.BPPS) + 2
     assert found[3] == (
-        "| 1,000 | 135,168 bytes, 34.60 (0.20 of 2) dB | 1,001 | 405,504 bytes, 34.70 dB "
-        "| -66.7 % | -0.10 dB |"
+        "| 1,000 | 135,168 bytes, 34.60 (0.20 of 2) dB "
+        "| 1,001 | 405,504 bytes, 34.70 (0.00 of 2) dB | -66.7 % | -0.10 dB |"
     )
     of_ours = [(bpp, 33.1 + 1.5 * i) for i, bpp in enumerate(bench.BPPS)]
     of_others = [(3 * bpp, 33.2 + 1.5 * i) for i, bpp in enumerate(bench.BPPS)]
     assert found[-1].startswith(f"At equal PSNR (BD-rate): {bd_rate(of_others, of_ours):+.1f} %. ")
+    of_seed_0 = [r for r in others if r["seed"] == 0]
+    own = [r for r in ours if r["scheme"] == bench.OURS]
+    rows = report.same_table(own, of_seed_0, ours=bench.OURS)
+    assert "| 135,168 bytes, 34.50 dB |" in rows[3]  # ours of seed 1 is left out
 
 
 def test_nothing_is_said_of_networks_that_were_not_measured(

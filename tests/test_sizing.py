@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from inrcodec._sizing import EncodeJob, configure
+from inrcodec._motion import PLACE_KMAC_PER_PIXEL
+from inrcodec._sizing import EncodeJob, configure, warn_if_costly
 from inrcodec.errors import RateError
 from inrcodec.fitting import ClipMotion, FitConfig
 from inrcodec.models import HNeRVPPConfig, NetworkConfig, count_parameters, macs_per_frame
@@ -42,6 +44,19 @@ def configured(
         max_kmac_per_pixel=max_kmac_per_pixel,
     )
     return configure(job, num_bytes, frames=frames, motion=motion, num_rounds=num_rounds)
+
+
+@pytest.mark.parametrize("motion", [0, 1])
+def test_decoding_beyond_the_bound_is_told(motion: int) -> None:
+    config = HNeRVPPConfig(144, 176, NUM_FRAMES, (2, 2), (8, 8, 8), motion=motion)
+    found = macs_per_frame(config) / (1000 * 144 * 176) + motion * PLACE_KMAC_PER_PIXEL
+    job = SimpleNamespace(max_kmac_per_pixel=found / 2)
+    with pytest.warns(UserWarning, match=f"take {found:.1f} kMAC/pixel, more .* {found / 2:.1f}:"):
+        warn_if_costly(job, [config])  # type: ignore[arg-type]  # all that is looked at
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for enough in (found, None):
+            warn_if_costly(SimpleNamespace(max_kmac_per_pixel=enough), [config])  # type: ignore[arg-type]
 
 
 def head(config: NetworkConfig) -> int:

@@ -20,8 +20,8 @@ def add_commands(commands: Any) -> None:
     parser.add_argument(
         "output",
         metavar="OUT",
-        help="by its ending: .mp4, .mkv, .webm (with the audio), .y4m, .yuv, %%05d.png, "
-        "or - for y4m on standard output",
+        help="by its ending: .mp4, .mkv, .webm (with the audio, .webm with Opus or Vorbis "
+        "alone), .y4m, .yuv, %%05d.png, or - for y4m on standard output",
     )
     parser.set_defaults(run=run)
     parser.add_argument("--frames", type=p.frame_range, metavar="A:B", help="half-open range")

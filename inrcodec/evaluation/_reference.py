@@ -88,9 +88,9 @@ def prepare_reference(
     than made from the RGB.
 
     Raises:
-        VideoError: the source cannot be read, or a file cannot be written.
+        VideoError: the source cannot be read.
         DatasetError: the source is a dataset that is not there.
-        EvaluationError: the conversion to 4:2:0 fails.
+        EvaluationError: the conversion to 4:2:0 fails, or a file cannot be written.
     """
     path, raw = source_path(source), raw or raw_format(source, source_path(source))
     made_from = _made_from(source, frames=frames, resize=resize, crop=crop, raw=raw)

@@ -91,7 +91,7 @@ def score(
 
     Returns:
         By metric, one value a frame, in the order of `metrics`. Left out is what frames of this
-        size do not admit: `ms_ssim` under 161 pixels a side, `ssim` under 11.
+        size do not admit: `ms_ssim` under 161 pixels a side, `lpips` under 31, `ssim` under 11.
 
     Raises:
         EvaluationError: the geometries differ, a file is cut off, FFmpeg fails, frames of this size

@@ -105,6 +105,20 @@ class FitConfig:
         """Whether the quantised phase, if there is one, rounds weights little by little."""
         return self.rounding == "soft" and self.quantizer != "entropy" and self.qat_fraction > 0
 
+    @property
+    def rounds_with_feedback(self) -> bool:
+        """Whether the quantised phase begins, or the fit without one ends, with rounded weights."""
+        is_nearest = self.rounding == "nearest" or self.quantizer == "entropy"
+        return not (is_nearest or self.rounds_softly)
+
+    @property
+    def rounds_at_the_end(self) -> bool:
+        """Whether weights may be rounded after the last step, which codes them several times.
+
+        Averages of weights that were drawn to multiples of their steps are none.
+        """
+        return self.rounds_with_feedback or (self.rounds_softly and self.ema > 0)
+
     def _check_types(self) -> None:
         for field in fields(self):
             names = re.findall(r"\w+", str(field.type))

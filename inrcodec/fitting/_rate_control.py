@@ -96,8 +96,7 @@ class RateControl:
         self.settled = False  # whether embeddings stay as they are
         self.quantizer = self._new_quantizer()
         self._is_soft = config.rounds_softly
-        is_nearest = config.rounding == "nearest" or config.quantizer == "entropy"
-        self._rounds_with_feedback = not (is_nearest or self._is_soft)
+        self._rounds_with_feedback = config.rounds_with_feedback
         self.hardness = torch.tensor(_HARDNESS[0], device=device)  # of soft rounding
         self.embedding_rate = None
         if config.rate_weight and shape is not None:
@@ -219,10 +218,9 @@ class RateControl:
         if first:
             self._allocate(self.quantizer, tensors)
             self._meet(self.quantizer, tensors, measured=True)
-        # Nothing has rounded averages of weights that were drawn to multiples of their steps, nor
-        # the weights of a fit too short for a step in its phase.
+        # A fit too short for a step in its phase has weights that nothing has rounded, as averages.
         is_new = first or (self._is_soft and self.config.ema > 0)
-        with_feedback = self._rounds_with_feedback or (self._is_soft and is_new)
+        with_feedback = self.config.rounds_at_the_end or (self._is_soft and first)
         if with_feedback and (is_new or not self._keeps(tensors, measured=True)):
             self._round_weights()
             tensors = self.stored_tensors(exact=True)

@@ -133,7 +133,7 @@ def recipe_config(name: str, model: str, **settings: Any) -> FitConfig:
     """Return the `FitConfig` of the recipe `name` for the network `model`.
 
     A published recipe stands for its optimiser, schedule, batch, loss and epochs. What this codec
-    adds stays as in the default recipe: the last part of the fit goes through the quantiser
+    adds is left as it is by default: the last quarter of the fit goes through the quantiser
     (`qat_fraction`), and `precision` is `auto`. The papers' pruning is left out.
 
     Args:

@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 MAX_SYMBOL = 2047
-MIN_GLOBAL_STEP, MAX_GLOBAL_STEP = 2.0**-60, 2.0**60  # of a file
 """Largest magnitude of a symbol, so that every alphabet fits in `entropy.MAX_ALPHABET`."""
+
+MIN_GLOBAL_STEP, MAX_GLOBAL_STEP = 2.0**-60, 2.0**60  # of a file
 
 MIN_STEP_CODE, MAX_STEP_CODE = -128, 127
 """Range of a tensor's step code: a signed byte."""

@@ -45,7 +45,8 @@ class VideoWriter:
     Planes are 4:2:0 where width and height are even, else 4:4:4 (libx264 takes no odd 4:2:0).
     RGB becomes YUV by the metadata's matrix and range. A source that was RGB (matrix 0) becomes
     BT.709 limited in containers, which say so, and BT.601 limited in plain planes, which cannot and
-    are read as such. The first frame is moved to time 0. Audio is ignored where it has no place.
+    are read as such. The first frame is moved to time 0, or later where
+    sound precedes it. Audio is ignored where it has no place.
 
     The output appears under its name when it is complete: it is written beside, and renamed by
     `close`. After an error, nothing is left behind.

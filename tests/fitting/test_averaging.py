@@ -133,3 +133,33 @@ def test_a_fit_goes_on_where_it_was_interrupted(
     whole = fitted(None)
     for steps in (5, 14):  # before and in the quantised phase
         assert np.array_equal(whole, fitted(load_checkpoint(tmp_path / str(steps))))
+
+
+@pytest.mark.parametrize(
+    ("settings", "rounds"),
+    [
+        ({}, False),
+        ({"ema": 0.1}, True),
+        ({"rounding": "feedback"}, True),
+        ({"qat_fraction": 0.0}, True),  # by feedback
+        ({"rounding": "nearest"}, False),
+        ({"rounding": "nearest", "qat_fraction": 0.0}, False),
+        ({"quantizer": "entropy", "ema": 0.1}, False),
+    ],
+)
+def test_who_needs_time_to_round_weights_after_the_fit(
+    settings: dict[str, Any], rounds: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = FitConfig(epochs=8, precision="fp32", **settings)
+    assert config.rounds_at_the_end == rounds
+    rounded: list[bool] = []
+    monkeypatch.setattr(RateControl, "_keeps", lambda *_, **__: False)
+    monkeypatch.setattr(RateControl, "_round_weights", lambda rate: rounded.append(True))
+    run = loop_module._Fit(clip(), network("hnerv"), config, num_bytes=9000, device=CPU)
+    while (progress := run.progress()) < 1:
+        run.meet_rate(progress)
+        run.set_learning_rate(progress)
+        run.step()
+    rounded.clear()
+    run.result()
+    assert bool(rounded) == rounds
