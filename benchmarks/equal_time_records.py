@@ -147,10 +147,11 @@ def sha256_of(path: Path) -> str:
 def verify(records: Sequence[Record], folder: Path) -> dict[str, str]:
     """Compare the kept files with their records; returns by file what is wrong, or ""."""
     of_file = {record["file"]: record for record in records if record["file"]}
-    return {
+    found = {
         path.name: verify_file(path, of_file[path.name]) if path.name in of_file else "no record"
         for path in sorted(folder.glob("*.inr"))
     }
+    return {**dict.fromkeys(sorted(of_file.keys() - found.keys()), "no such file"), **found}
 
 
 def verify_file(path: Path, record: Record) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 import inrcodec
-from inrcodec._provenance import commit, num_cores
+from inrcodec._provenance import commit, num_cores, processor_name
 from inrcodec.metrics import psnr_db
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -99,7 +99,8 @@ def measure(
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    return {"device": name, "cores": num_cores(), "threads": torch.get_num_threads()}
+    cores = {"cores": num_cores(), "threads": torch.get_num_threads()}
+    return {"device": name, "processor": processor_name(), **cores}
 
 
 def write_table() -> None:
@@ -113,7 +114,7 @@ def write_table() -> None:
         result = json.loads(path.read_text())
         device = result["machine"]["device"]
         if device == "cpu":
-            device = f"{result['machine']['cores']} CPU cores"
+            device = f"{result['machine']['processor']}, {result['machine']['cores']} cores"
         for p in result["points"]:
             rows.append(
                 f"| {device} | {p['width']}x{p['height']}, {p['frames']} frames | {p['model']} "

@@ -255,6 +255,8 @@ def test_kept_files_are_what_the_records_say(records: ModuleType, tmp_path: Path
     assert "bytes, recorded are" in said(bytes=about["bytes"] + 1)
     assert "SHA-256" in said(sha256="0")
     assert said(file="b.inr") == "no record"
+    lost = {**good, "file": "lost.inr"}
+    assert records.verify([good, lost], tmp_path) == {"lost.inr": "no such file", "a.inr": ""}
 
 
 def test_verify_fails_without_proof(bench: ModuleType, tmp_path: Path) -> None:
