@@ -5,8 +5,8 @@
     python benchmarks/rd_1280.py report   table and plot of docs/flagship.md
 
 A point is a file of at most so many bytes, encoded with `--preset best` as `equal_time.py` does, in
-whose records' form these are. The other codecs' points were measured apart, with the conversions
-that `rd_1280_codecs.json` names; they count the video's packets, ours the whole file.
+whose records' form these are. The other codecs' points are those of `rd_1280_codecs.py`; they count
+the video's packets, ours the whole file.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 RESULT = RESULTS / "rd_1280.json"
 FILES = RESULTS / "files_1280"
 CODECS = RESULTS / "rd_1280_codecs.json"
+FROM_RGB = RESULTS / "rd_1280_from_rgb.json"
 PLOT = "rd_1280.png"
 
 CLIP = "bunny-1280"
@@ -74,12 +75,13 @@ def our_curve(records: Sequence[Record]) -> Curve:
     return sorted((r["bpp"], r["psnr_db"]) for r in records)
 
 
-def other_curves() -> dict[str, Curve]:
+def other_curves(path: Path = CODECS) -> dict[str, Curve]:
     """Return the other codecs' curves; names say how they were told to encode."""
     found: dict[str, Curve] = {}
-    for point in json.loads(CODECS.read_text())["points"]:
+    for point in json.loads(path.read_text())["points"]:
         name = f"{point['codec'].removesuffix('-psnr')}, {point['setting']}"
-        found.setdefault(name, []).append((8 * point["bytes"] / PIXELS, point["psnr_rgb"]))
+        db = point["psnr_rgb"] if "psnr_rgb" in point else point["metrics"]["psnr_rgb"]
+        found.setdefault(name, []).append((8 * point["bytes"] / PIXELS, db))
     return {name: sorted(curve) for name, curve in found.items()}
 
 
@@ -94,15 +96,14 @@ def rows(records: Sequence[Record], seconds: float) -> list[str]:
     for r in records:
         cells = [f"{r['bytes']}", f"{r['bpp']:.4f}", f"{r['psnr_db']:.2f} dB"]
         found.append(row([*cells, f"{r['kmac_per_pixel']:.1f}", f"{r['steps']}"]))
-    found += ["", row(["codec", "BD-rate of ours to it", "quality in common"]), row(["---"] * 3)]
-    ours = our_curve(records)
+    heading = ["codec", "BD-rate of ours to it", "quality in common", "to it, encoded from RGB"]
+    found += ["", row(heading), row(["---"] * len(heading))]
+    ours, from_rgb = our_curve(records), other_curves(FROM_RGB)
     for name, theirs in other_curves().items():
         low, high = max(ours[0][1], theirs[0][1]), min(ours[-1][1], theirs[-1][1])
-        told = f"{low:.1f} to {high:.1f} dB"
-        if len(ours) < 2 or shared_quality(theirs, ours) == 0:
-            found.append(row([name, "unknown", ""]))
-        else:
-            found.append(row([name, f"{bd_rate(theirs, ours):+.1f} %", told]))
+        told = "" if high <= low else f"{low:.1f} to {high:.1f} dB"
+        cells = [_bd_rate(theirs, ours), told, _bd_rate(from_rgb.get(name, []), ours)]
+        found.append(row([name, *cells]))
     return [
         *found,
         "",
@@ -110,6 +111,13 @@ def rows(records: Sequence[Record], seconds: float) -> list[str]:
         "",
         f"![PSNR over bits per pixel](images/{PLOT})",
     ]
+
+
+def _bd_rate(theirs: Curve, ours: Curve) -> str:
+    """Return the bytes of ours to theirs at equal PSNR, where the curves share some."""
+    if min(len(ours), len(theirs)) < 2 or shared_quality(theirs, ours) == 0:
+        return "unknown"
+    return f"{bd_rate(theirs, ours):+.1f} %"
 
 
 def caption(records: Sequence[Record], seconds: float) -> str:

@@ -50,10 +50,12 @@ def test_half_the_bytes_are_a_bd_rate_of_minus_50(
 ) -> None:
     twice = [(2 * r["bpp"], r["psnr_db"]) for r in committed]
     better = [(bpp, psnr + 20) for bpp, psnr in twice]
-    monkeypatch.setattr(bench, "other_curves", lambda: {"any, slow": twice, "far": better})
+    same = {"any, slow": [(bpp / 2, psnr) for bpp, psnr in twice]}
+    curves = {bench.CODECS: {"any, slow": twice, "far": better}, bench.FROM_RGB: same}
+    monkeypatch.setattr(bench, "other_curves", lambda path=bench.CODECS: curves[path])
     rows = bench.rows(committed, bench.SECONDS)
-    assert "| any, slow | -50.0 % | 34.3 to 39.0 dB |" in rows
-    assert "| far | unknown |  |" in rows
+    assert "| any, slow | -50.0 % | 34.3 to 39.0 dB | +0.0 % |" in rows
+    assert "| far | unknown |  | unknown |" in rows
 
 
 def test_other_settings_and_budgets_are_left_out(
