@@ -101,8 +101,8 @@ def table(records: Sequence[Record], names: Sequence[str], *, ours: str) -> list
         if name == ours:
             cells += ["", ""]
         else:
-            cells.append(_bd_rate(found[ours], found[name]))
-            cells.append(_bd_rate(found[name], found[ours]))
+            cells.append(bd_rate_of(found[ours], found[name]))
+            cells.append(bd_rate_of(found[name], found[ours]))
         rows.append(row(cells))
     return [*rows, "", _provenance(records)]
 
@@ -135,7 +135,7 @@ def same_table(of_ours: Sequence[Record], of_other: Sequence[Record], *, ours: s
             cells += [f"{rs[0]['parameters']:,}", f"{size:,.0f} bytes, {_psnr(rs)} dB"]
         fewer = 100 * (num_bytes[0] / num_bytes[1] - 1)
         rows.append(row([*cells, f"{fewer:+.1f} %", f"{psnr_db[0] - psnr_db[1]:+.2f} dB"]))
-    between = _bd_rate(curves(other)[scheme], curves(own)[ours])
+    between = bd_rate_of(curves(other)[scheme], curves(own)[ours])
     return [*rows, "", f"At equal PSNR (BD-rate): {between}. {_provenance([*own, *other])}"]
 
 
@@ -182,7 +182,8 @@ def draw(found: Curves, path: Path, *, styles: Mapping[str, Style]) -> None:
         figure.savefig(path, metadata={"Software": None})
 
 
-def _bd_rate(anchor: Sequence[tuple[float, float]], test: Sequence[tuple[float, float]]) -> str:
+def bd_rate_of(anchor: Sequence[tuple[float, float]], test: Sequence[tuple[float, float]]) -> str:
+    """Return the bytes of `test` to those of `anchor` at equal PSNR, where they share enough."""
     try:
         if shared_quality(anchor, test) < MIN_SHARED:
             return "unknown"

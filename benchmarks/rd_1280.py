@@ -21,10 +21,9 @@ from equal_time import CLIPS, DEFAULTS, is_current, main, numbers, run_or_list, 
 from equal_time_measure import Point
 from equal_time_records import Record, complaint, load
 from equal_time_report import NOTHING, PAGE, between_marks, duration, row
-from rate_report import draw
+from rate_report import bd_rate_of, draw
 
 from inrcodec._provenance import num_cores
-from inrcodec.evaluation._bd import bd_rate, shared_quality
 from inrcodec.evaluation._style import our_styles, published_styles
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -102,7 +101,7 @@ def rows(records: Sequence[Record], seconds: float) -> list[str]:
     for name, theirs in other_curves().items():
         low, high = max(ours[0][1], theirs[0][1]), min(ours[-1][1], theirs[-1][1])
         told = "" if high <= low else f"{low:.1f} to {high:.1f} dB"
-        cells = [_bd_rate(theirs, ours), told, _bd_rate(from_rgb.get(name, []), ours)]
+        cells = [bd_rate_of(theirs, ours), told, bd_rate_of(from_rgb.get(name, []), ours)]
         found.append(row([name, *cells]))
     return [
         *found,
@@ -111,13 +110,6 @@ def rows(records: Sequence[Record], seconds: float) -> list[str]:
         "",
         f"![PSNR over bits per pixel](images/{PLOT})",
     ]
-
-
-def _bd_rate(theirs: Curve, ours: Curve) -> str:
-    """Return the bytes of ours to theirs at equal PSNR, where the curves share some."""
-    if min(len(ours), len(theirs)) < 2 or shared_quality(theirs, ours) == 0:
-        return "unknown"
-    return f"{bd_rate(theirs, ours):+.1f} %"
 
 
 def caption(records: Sequence[Record], seconds: float) -> str:

@@ -49,36 +49,30 @@ def main() -> int:
         result = json.loads(path.read_text())
     points = result["points"]
     there = {(p["codec"], p["setting"], p["q"]) for p in points}
-    code = commit()  # before the result makes the tree differ
+    wanted = [
+        (codec, preset, tune_psnr, setting, quality)
+        for codec, preset, tune_psnr, setting, qualities in SETTINGS
+        for quality in qualities
+        if (codec, setting, quality) not in there
+    ]
+    # The commit before the result makes the tree differ.
+    about = {"versions": {"ffmpeg": ffmpeg_version()}, **machine(), "commit": commit()}
     with tempfile.TemporaryDirectory() as folder:
         reference = prepare_reference("bunny", Path(folder), crop=SIZE)
-        for codec, preset, tune_psnr, setting, qualities in SETTINGS:
-            for quality in qualities:
-                if (codec, setting, quality) in there:
-                    continue
-                found = encode_and_score(
-                    (codec, preset, tune_psnr), quality, reference, feed="yuv", conversion="auto"
-                )
-                points.append(
-                    {
-                        "codec": codec,
-                        "setting": setting,
-                        "q": quality,
-                        **found,
-                        "frames": reference.rgb.num_frames,
-                        "versions": {"ffmpeg": ffmpeg_version()},
-                        **machine(),
-                        "commit": code,
-                        "date": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
-                        "load_average": os.getloadavg()[0],
-                    }
-                )
-                db = found["metrics"]["psnr_rgb"]
-                print(
-                    f"{codec} {setting} {quality}: {found['bytes']} bytes, {db:.2f} dB",
-                    file=sys.stderr,
-                )
-                write_atomically(path, (json.dumps(result, indent=1) + "\n").encode())
+        about["frames"] = reference.rgb.num_frames
+        for codec, preset, tune_psnr, setting, quality in wanted:
+            found = encode_and_score(
+                (codec, preset, tune_psnr), quality, reference, feed="yuv", conversion="auto"
+            )
+            date = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
+            place = {"codec": codec, "setting": setting, "q": quality}
+            load = {"date": date, "load_average": os.getloadavg()[0]}
+            points.append({**place, **found, **about, **load})
+            db = found["metrics"]["psnr_rgb"]
+            print(
+                f"{codec} {setting} {quality}: {found['bytes']} bytes, {db:.2f} dB", file=sys.stderr
+            )
+            write_atomically(path, (json.dumps(result, indent=1) + "\n").encode())
     return 0
 
 

@@ -73,10 +73,9 @@ def main() -> None:
 def measure(name: str, curve: list[Point], reference: Reference) -> list[Point]:
     """Every quality of one setting, each beside the given one and beside the given curve."""
     points = []
-    qualities = SETTINGS[name][3]
+    told, qualities = SETTINGS[name][:3], SETTINGS[name][3]
     for quality in qualities:
         same = next(p for p in curve if p["q"] == quality)
-        told = SETTINGS[name][:3]
         as_given = encode_and_score(told, quality, reference, feed="rgb", conversion="full")
         db = as_given["metrics"]["psnr_rgb"] - interpolate(curve, as_given["bytes"])
         points.append(
@@ -90,7 +89,6 @@ def measure(name: str, curve: list[Point], reference: Reference) -> list[Point]:
         )
         print(f"{name} {quality}: {as_given['bytes']} bytes, {db:+.3f} dB", file=sys.stderr)
     if name in OWN_420:
-        told = SETTINGS[name][:3]
         own = encode_and_score(told, qualities[-1], reference, feed="yuv", conversion="auto")
         points[-1]["from_own_420"] = own
     return points

@@ -20,7 +20,7 @@ from inrcodec._segment_encode import size_network
 from inrcodec._source import Source
 from inrcodec.errors import ModelError, RateError
 from inrcodec.fitting import ClipMotion, FitConfig, choose_encoding
-from inrcodec.models import NetworkConfig, align_widths, entry, macs_per_frame
+from inrcodec.models import NetworkConfig, align_widths, entry, kmac_per_pixel, macs_per_frame
 
 # A fit that visits every frame less often takes a network whose steps cost less; how often it will
 # is guessed from multiply-accumulates of the decoder a second of fit, of a CPU's core or of a GPU,
@@ -76,18 +76,13 @@ def warn_if_costly(job: EncodeJob, configs: Sequence[NetworkConfig]) -> None:
     bound = job.max_kmac_per_pixel
     if bound is None:
         return
-    most = max(_kmac_per_pixel(config) for config in configs)
+    most = max(kmac_per_pixel(c) + PLACE_KMAC_PER_PIXEL * c.has_motion for c in configs)
     if most > _NEAR_BOUND * bound:
         warnings.warn(
             f"decoding will take {most:.1f} kMAC/pixel, more than the preset's {bound:.1f}: "
             "no cheaper network holds so many bytes",
             stacklevel=2,
         )
-
-
-def _kmac_per_pixel(config: NetworkConfig) -> float:
-    macs = macs_per_frame(config) / (1000 * config.height * config.width)
-    return macs + PLACE_KMAC_PER_PIXEL * config.has_motion
 
 
 def _configured(
@@ -158,8 +153,8 @@ def _shape(
         return config
     else:
         aligned = align_widths(config, config.cpu_multiple, num_free=_FREE_WIDTHS)
-    if max_kmac_per_pixel is not None and macs_per_frame(aligned) > max(
-        macs_per_frame(config), 1000 * max_kmac_per_pixel * config.height * config.width
+    if max_kmac_per_pixel is not None and kmac_per_pixel(aligned) > max(
+        kmac_per_pixel(config), max_kmac_per_pixel
     ):
         return config
     return aligned

@@ -13,6 +13,7 @@ from ._network import (
     Sizing,
     StoredSize,
     count_parameters,
+    kmac_per_pixel,
     macs_per_frame,
 )
 from ._registry import (
@@ -68,6 +69,7 @@ __all__ = [
     "entry",
     "for_budget",
     "halves",
+    "kmac_per_pixel",
     "macs_per_frame",
     "names",
     "prepare_for_inference",

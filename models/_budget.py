@@ -27,7 +27,7 @@ from ._config import (
     count_parameters,
     typed,
 )
-from ._network import macs_per_frame
+from ._network import kmac_per_pixel
 
 __all__ = ["TOLERANCE", "align_widths", "check_overrides", "fit_to_budget"]
 
@@ -85,19 +85,15 @@ def fit_to_budget(
     if max_kmac_per_pixel is None:
         return best
     for cell_pixels, taper in _CHEAPER:
-        if _kmac_per_pixel(best) <= max_kmac_per_pixel:
+        if kmac_per_pixel(best) <= max_kmac_per_pixel:
             break
         cheaper = sizing._replace(cell_pixels=cell_pixels, taper=taper, quick=True)
         try:
             candidate = _fit_stored_size(config_class, cheaper, overrides)
         except ModelError:  # a gap between whole widths
             continue
-        best = min(best, candidate, key=_kmac_per_pixel)
+        best = min(best, candidate, key=kmac_per_pixel)
     return best
-
-
-def _kmac_per_pixel(config: NetworkConfig) -> float:
-    return macs_per_frame(config) / (1000 * config.height * config.width)
 
 
 def _fit_stored_size(

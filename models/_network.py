@@ -26,6 +26,7 @@ __all__ = [
     "Sizing",
     "StoredSize",
     "count_parameters",
+    "kmac_per_pixel",
     "macs_per_frame",
 ]
 
@@ -195,6 +196,11 @@ def macs_per_frame(config: NetworkConfig) -> int:
     """Multiply-accumulates of convolutions and linear layers to decode one frame."""
     counted = config.count_macs()
     return traced_macs(config) if counted is None else counted
+
+
+def kmac_per_pixel(config: NetworkConfig) -> float:
+    """Thousands of multiply-accumulates to decode a pixel of a frame."""
+    return macs_per_frame(config) / (1000 * config.height * config.width)
 
 
 def traced_macs(config: NetworkConfig) -> int:

@@ -96,7 +96,6 @@ class RateControl:
         self.settled = False  # whether embeddings stay as they are
         self.quantizer = self._new_quantizer()
         self._is_soft = config.rounds_softly
-        self._rounds_with_feedback = config.rounds_with_feedback
         self.hardness = torch.tensor(_HARDNESS[0], device=device)  # of soft rounding
         self.embedding_rate = None
         if config.rate_weight and shape is not None:
@@ -129,7 +128,7 @@ class RateControl:
         measured = first or last or settles
         if self._is_soft:
             self._meet_softly(tensors, measured=measured)
-        elif self._rounds_with_feedback:
+        elif self.config.rounds_with_feedback:
             if first:
                 self._meet(self.quantizer, tensors, measured=True)
             if first or not self._keeps(tensors, measured=measured):
@@ -218,7 +217,7 @@ class RateControl:
         if first:
             self._allocate(self.quantizer, tensors)
             self._meet(self.quantizer, tensors, measured=True)
-        # A fit too short for a step in its phase has weights that nothing has rounded, as averages.
+        # Nothing has rounded averages, nor weights of a fit too short for a step in its phase.
         is_new = first or (self._is_soft and self.config.ema > 0)
         with_feedback = self.config.rounds_at_the_end or (self._is_soft and first)
         if with_feedback and (is_new or not self._keeps(tensors, measured=True)):
