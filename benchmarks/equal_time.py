@@ -106,6 +106,7 @@ ABLATION: dict[str, dict[str, Any]] = {
     "straight through, nearest": {"fit_settings": {"rounding": "nearest"}},
     "quantised phase of 25 %": {"fit_settings": {"qat_fraction": 0.25}},
     "no quantised phase": {"fit_settings": {"qat_fraction": 0.0}},
+    "whole frames from the start": {"fit_settings": {"coarse_fraction": 0.0}},
     "fp32": {"precision": "fp32"},
     "no separable blocks": {"model_settings": {"plain_stages": 8}},
     "cells of 64 pixels": {"model_settings": {"strides": [4, 2, 2, 2], "head_stride": 2}},

@@ -61,7 +61,7 @@ def measure(point: Point, *, threads: int, keep_files: Path | None = None) -> Re
     trace: Trace = []
 
     def on_progress(at: FitProgress) -> None:
-        if math.isfinite(at.psnr_db):
+        if math.isfinite(at.psnr_db) and not at.coarse:
             trace.append((round(at.seconds, 1), round(at.psnr_db, 3), at.quantized))
 
     date = datetime.now(timezone.utc).isoformat(timespec="seconds")

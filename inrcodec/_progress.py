@@ -35,7 +35,8 @@ class ProgressBars:
 
         def report(progress: FitProgress) -> None:
             phase = "quantised " if progress.quantized else ""
-            seen = f"{progress.frames_seen} frames, {phase}{progress.psnr_db:.2f} dB"
+            small = " of small ones" if progress.coarse else ""
+            seen = f"{progress.frames_seen} frames, {phase}{progress.psnr_db:.2f} dB{small}"
             bar.set_postfix_str(f"{seen}{_expected(progress)}, {bpp:.4f} bpp", refresh=False)
             bar.n = min(progress.progress, 1.0)
             bar.refresh()

@@ -24,7 +24,7 @@ from inrcodec.fitting import load_checkpoint, save_checkpoint
 MOTIONS = "motions"
 """Under which a checkpoint has the clip's motion, among what is finished."""
 
-_LAYOUT = 13  # of what a checkpoint holds; those of other versions are refused
+_LAYOUT = 14  # of what a checkpoint holds; those of other versions are refused
 
 
 class Session:

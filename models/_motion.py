@@ -42,7 +42,7 @@ def canvas_corner(canvas_size: tuple[int, int], size: tuple[int, int]) -> tuple[
     return (canvas_size[0] - size[0]) // 2, (canvas_size[1] - size[1]) // 2
 
 
-def read_canvas(canvas: Tensor, motion: Tensor, size: tuple[int, int]) -> Tensor:
+def read_canvas(canvas: Tensor, motion: Tensor, size: tuple[int, int], *, scale: int = 1) -> Tensor:
     """Return frames (B, 3, H, W) float32 of `size` (H, W).
 
     Args:
@@ -50,21 +50,39 @@ def read_canvas(canvas: Tensor, motion: Tensor, size: tuple[int, int]) -> Tensor
         motion: (B, 2, h, w), in units of 4 pixels: columns to the right, then rows down. What is
             not finite counts as 0.
         size: of the frames, at most that of the canvas.
+        scale: with s, the canvas is (B, 3, H' / s, W' / s) for the same frames and motion, and so
+            are the frames that are returned, s x s of their pixels being one; what whole ones leave
+            is left out.
     """
     pixels = torch.nan_to_num(motion.float(), 0.0, 0.0, 0.0) * UNIT_PIXELS
-    return read_displaced(canvas, pixels.clamp(-_MOST, _MOST), size)
+    pixels = pixels.clamp(-_MOST, _MOST)
+    if scale == 1:
+        return read_displaced(canvas, pixels, size)
+    height, width = size
+    rows, columns = canvas.shape[-2:]
+    row, column = canvas_corner((scale * rows, scale * columns), size)
+    corner = row / scale, column / scale
+    return _read(canvas, pixels / scale, (height // scale, width // scale), corner)
 
 
 def read_displaced(canvas: Tensor, pixels: Tensor, size: tuple[int, int]) -> Tensor:
     """`read_canvas` for any channels (B, C, H', W') and displacements (B, 2, h, w) in pixels."""
+    rows, columns = canvas.shape[-2:]
+    return _read(canvas, pixels, size, canvas_corner((rows, columns), size))
+
+
+def _read(
+    canvas: Tensor, pixels: Tensor, size: tuple[int, int], corner: tuple[float, float]
+) -> Tensor:
     height, width = size
     rows, columns = canvas.shape[-2:]
-    row, column = canvas_corner((rows, columns), size)
+    row, column = corner
+    top, left = int(row), int(column)  # motion is smooth: a part of a pixel is nothing to it
     device = pixels.device
-    down = _interpolation(pixels.shape[2], rows, device=device)[row : row + height]
+    down = _interpolation(pixels.shape[2], rows, device=device)[top : top + height]
     across = _interpolation(pixels.shape[3], columns, device=device)
     with _exact(device):
-        shift = down @ pixels @ across[column : column + width].T  # (B, 2, H, W)
+        shift = down @ pixels @ across[left : left + width].T  # (B, 2, H, W)
     # grid_sample's coordinates: -1 and 1 are the outer edges of the canvas.
     x = torch.arange(width, dtype=torch.float32, device=device) + (column + 0.5)
     y = torch.arange(height, dtype=torch.float32, device=device)[:, None] + (row + 0.5)

@@ -88,6 +88,14 @@ class Network(nn.Module):
         head = None if self.config.has_motion else getattr(self.decoder, "head", None)
         return head.stride if isinstance(head, PixelShuffleHead) else 1
 
+    @property
+    def coarse_stride(self) -> int:
+        """How many times smaller a side the frames are that `forward(coarse=True)` leaves.
+
+        1 where a network cannot leave the last of its upsampling out.
+        """
+        return 1
+
     def embed(self, frames: Tensor | None, frame_indices: Tensor) -> Tensor:
         """Return the embeddings (B, C, h, w) of frames (B, 3, H, W) float in [0, 1].
 
@@ -129,17 +137,26 @@ class Network(nn.Module):
             self.encoder.calibrate(self._padded(batch))
 
     def forward(
-        self, frame_indices: Tensor, embeddings: Tensor | None = None, *, packed: bool = False
+        self,
+        frame_indices: Tensor,
+        embeddings: Tensor | None = None,
+        *,
+        packed: bool = False,
+        coarse: bool = False,
     ) -> Tensor:
         """Decode frames (B, 3, H, W) float32 in [0, 1].
 
         Packed, for networks with a `packing` s: (B, 3 * s * s, H' / s, W' / s) before the
         squashing function and the crop, in the order of `torch.nn.functional.pixel_unshuffle`.
+        Coarse, for networks with a `coarse_stride` c over 1: packed, of frames that are c times
+        smaller a side, what whole pixels of them leave being left out.
 
-        Raises: ModelError where embeddings are needed and missing.
+        Raises: ModelError where embeddings are needed and missing, or coarse frames not known.
         """
         if self.embedding_shape is not None and embeddings is None:
             raise ModelError(f"{type(self).__name__} decodes from embeddings; none were given")
+        if coarse:
+            return self.decode_coarse(frame_indices, embeddings)
         if packed:
             return self._decode_packed(frame_indices, embeddings)
         x_hat = self.decode(frame_indices, embeddings)
@@ -171,6 +188,10 @@ class Network(nn.Module):
             x = decoder.features(frame_indices if embeddings is None else embeddings)
             return decoder.head.packed(x)
         return self.decode(frame_indices, embeddings)
+
+    def decode_coarse(self, frame_indices: Tensor, embeddings: Tensor | None) -> Tensor:
+        """Leave what `forward(coarse=True)` does; of networks with a `coarse_stride` over 1."""
+        raise ModelError(f"{type(self).__name__} decodes no coarse frames")
 
     def auxiliary(self) -> list[Tensor]:
         """Other renditions (B, 3, H, W) of the batch last decoded, which a fit compares too.

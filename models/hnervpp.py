@@ -48,6 +48,7 @@ _GROWTH, _QUICK_GROWTH = 1.0, 1.2
 _STEM = 0.5  # the stem's width over that of the first stage, of networks that are not quick
 _ALL_STAGES = 8  # as many as a network may have
 _MOST_MARGIN = 256
+_LEAST_COARSE = 16  # pixels a side of coarse frames
 
 
 @dataclass(frozen=True)
@@ -200,6 +201,33 @@ class HNeRVPP(Network):
             return x_hat
         motion = embeddings[:, self.config.embedding_channels :]
         return read_canvas(x_hat, motion, (self.config.height, self.config.width))
+
+    @property
+    def coarse_stride(self) -> int:
+        """The stride of the last stage, which can be left out but for its skip."""
+        stride = self.config.strides[-1]
+        is_large = min(self.config.height, self.config.width) >= _LEAST_COARSE * stride
+        return stride if len(self.config.strides) > 1 and is_large else 1
+
+    def decode_coarse(self, frame_indices: Tensor, embeddings: Tensor | None) -> Tensor:
+        """Decode as if the last stage had no more than its skip, which does not upsample then."""
+        if self.coarse_stride == 1 or embeddings is None:
+            return super().decode_coarse(frame_indices, embeddings)
+        decoder = self.decoder
+        assert isinstance(decoder, StagedDecoder)  # as it was built
+        *stages, last = decoder.stages
+        x = decoder.stem(self.drawn_from(embeddings))
+        for stage in stages:
+            x = stage(x)
+        assert isinstance(last, SeparableStage)  # as all of them
+        x = last.skip(x)
+        if not self.config.has_motion:
+            head = decoder.head
+            packed: Tensor = head.packed(x) if isinstance(head, PixelShuffleHead) else head(x)
+            return packed
+        motion = embeddings[:, self.config.embedding_channels :]
+        size = self.config.height, self.config.width
+        return read_canvas(decoder.head(x), motion, size, scale=self.coarse_stride)
 
     @torch.no_grad()
     def calibrate(self, frames: Tensor, motion: Tensor | None = None) -> None:

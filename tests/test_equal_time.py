@@ -119,6 +119,7 @@ def fake_encode(monkeypatch: pytest.MonkeyPatch) -> Record:
         for i in range(1000):
             told = {"progress": i / 1000, "steps": i, "frames_seen": i, "seconds": i / 2}
             at = {**told, "psnr_db": float("inf") if i == 0 else 20 + i / 100, "quantized": i > 750}
+            at["coarse"] = i < 100
             options["on_progress"](type("FitProgress", (), at)())
         fields: Record = {f.name: 0 for f in dataclasses.fields(inrcodec.EncodeReport)}
         fields |= {"path": str(path), "num_bytes": GOLDEN.stat().st_size, "psnr_db": 31.5}
@@ -146,6 +147,7 @@ def test_a_record_says_all_that_repeats_it(
     assert (record["precision"], record["computed_in"]) == ("fp32", "float32")
     assert 100 <= len(record["trace"]) <= 200
     assert record["trace"][-1] == [499.5, 29.99, True]
+    assert 50 <= record["trace"][0][0] < 60  # small frames are not on it
     assert record["quiet"]["wall_seconds"] > 0
     assert record["hyper_parameters"]["channels"]
     kept = tmp_path / "bunny-hnerv-paper-120s-seed3.inr"

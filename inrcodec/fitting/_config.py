@@ -8,6 +8,7 @@ from typing import Any
 
 from inrcodec.fitting._losses import LOSSES
 from inrcodec.fitting._schedules import SCHEDULES
+from inrcodec.fitting._squared_error import LOSSES_OF_MSE
 
 _KINDS: dict[str, Any] = {
     "int": int,
@@ -67,6 +68,10 @@ class FitConfig:
     embedding_coding: str = "context"
     auxiliary_weight: float = 0.1  # of the loss of a network's auxiliary outputs, if it has any
     ema: float = 0.0  # time constant of the weights' average over the steps so far, 0 for none
+    # First part of the budget in which the network leaves its last upsampling out, and the frames
+    # are as much smaller; for losses of squared errors alone. None for what pays: a part where the
+    # network can do that on a CPU and the budget is of seconds, else nothing.
+    coarse_fraction: float | None = None
     # Last part of the budget that is fitted through the quantiser, under 1.
     qat_fraction: float = 0.25
     # fp32; tf32, where a GPU multiplies; bf16; or auto: bf16 where the device computes in it
@@ -92,6 +97,7 @@ class FitConfig:
         _check(0 <= self.ema <= 1, "ema", self.ema, "0 to 1")
         # Steps follow from what weights do to pixels, which those of a fresh network do not show.
         _check(0 <= self.qat_fraction < 1, "qat_fraction", self.qat_fraction, ">= 0 and < 1")
+        self._check_coarse()
         precisions = ("auto", "fp32", "tf32", "bf16")
         _check(self.precision in precisions, "precision", self.precision, f"one of {precisions}")
 
@@ -154,6 +160,16 @@ class FitConfig:
         known = f"one of {', '.join(EMBEDDING_CODINGS)}"
         good = self.embedding_coding in EMBEDDING_CODINGS
         _check(good, "embedding_coding", self.embedding_coding, known)
+
+    def _check_coarse(self) -> None:
+        fraction = self.coarse_fraction or 0.0
+        most = 1 - self.qat_fraction
+        _check(0 <= fraction < 1, "coarse_fraction", fraction, "0 to under 1")
+        _check(
+            fraction <= most, "coarse_fraction", fraction, f"<= {most:g}, what qat_fraction leaves"
+        )
+        good = fraction == 0 or self.loss in LOSSES_OF_MSE
+        _check(good, "coarse_fraction", fraction, f"0 for the loss {self.loss}")
 
     def _check_schedule(self) -> None:
         _check(0 <= self.warmup < 1, "warmup", self.warmup, "0 to under 1")

@@ -38,24 +38,32 @@ class Curve:
         self._steps_a_point = steps_per_epoch * -(-_LEAST_STEPS // steps_per_epoch)
         self._sum = torch.zeros((), device=device)
         self._count = 0
+        self._num_added = 0  # steps
 
     def add(self, mse: Tensor, *, steps: int) -> bool:
-        """Take the errors `(B,)` of step number `steps`; say whether they end a point."""
+        """Take the errors `(B,)` of step number `steps`; say whether they end a point.
+
+        An epoch whose first steps were not taken makes no point.
+        """
         self._sum = self._sum + psnr_of_mse(mse).sum()
         self._count += len(mse)
+        self._num_added += 1
         if steps % self._steps_a_point:
             return False
-        self.points.append(CurvePoint(steps, float(self._sum) / self._count))
-        self._sum, self._count = torch.zeros_like(self._sum), 0
-        return True
+        is_whole = self._num_added == self._steps_a_point
+        if is_whole:
+            self.points.append(CurvePoint(steps, float(self._sum) / self._count))
+        self._sum, self._count, self._num_added = torch.zeros_like(self._sum), 0, 0
+        return is_whole
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint needs."""
         points = [(point.steps, point.psnr_db) for point in self.points]
-        return {"points": points, "sum": self._sum, "count": self._count}
+        sums = {"sum": self._sum, "count": self._count, "added": self._num_added}
+        return {"points": points, **sums}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from `state()`."""
         self.points = [CurvePoint(*point) for point in state["points"]]
         self._sum = state["sum"].to(self._sum.device)
-        self._count = state["count"]
+        self._count, self._num_added = state["count"], state["added"]

@@ -20,6 +20,7 @@ from inrcodec._memory import keep_freed_memory
 from inrcodec.errors import InrcodecError
 from inrcodec.fitting._averaging import WeightAverage
 from inrcodec.fitting._batches import frame_batch, place_frames
+from inrcodec.fitting._coarse import coarse_share, expected_steps
 from inrcodec.fitting._coded_quality import coded_psnr_db
 from inrcodec.fitting._config import FitConfig
 from inrcodec.fitting._ending import Ending
@@ -38,7 +39,6 @@ from inrcodec.fitting._qat import CodedBytes
 from inrcodec.fitting._rate_control import RateControl
 from inrcodec.fitting._schedules import (
     STEPS_ARE_KNOWN,
-    expected_steps,
     grown_rate,
     learning_rate_factor,
     rate_for_side,
@@ -120,6 +120,7 @@ def fit(
             run.ending.clock.skip(since=since, used=run.used())
         run.measure_rounding(progress)
         run.set_learning_rate(progress)
+        run.set_resolution(progress)
         if run.step():
             run.end_early_if_done(progress)
         now = run.seconds()
@@ -179,6 +180,10 @@ class _Fit:
         self.packed_error = None
         if config.loss in LOSSES_OF_MSE and network.packing is not None:
             self.packed_error = PackedError(network, self.frames)
+        self.coarse_share = coarse_share(
+            config, network, device=device, is_packed=self.packed_error is not None
+        )
+        self.coarse_error: PackedError | None = None  # while steps are coarse
         self.average = WeightAverage(network, fraction=config.ema) if config.ema else None
         self.rate = RateControl(
             network,
@@ -254,7 +259,7 @@ class _Fit:
         config = self.config
         is_known = config.seconds is None or progress >= STEPS_ARE_KNOWN
         if not is_known or not self.expected_steps:
-            self.expected_steps = expected_steps(self.steps, progress)
+            self.expected_steps = expected_steps(self.steps, progress, coarse=self.coarse_share)
         peak = grown_rate(self.learning_rate, config.rate_growth, self.expected_steps)
         self.rate_factor = learning_rate_factor(
             progress,
@@ -271,6 +276,18 @@ class _Fit:
                 else:
                     group["lr"] = peak * self.rate_factor
 
+    def set_resolution(self, progress: float) -> None:
+        """Fit to small frames in the first part of the budget, then to those of the source."""
+        is_coarse = progress < self.coarse_share
+        if is_coarse == (self.coarse_error is not None):
+            return
+        self.coarse_error = None
+        if is_coarse:
+            scale = self.network.coarse_stride
+            self.coarse_error = PackedError(self.network, self.frames, scale=scale)
+        if self.graph is not None:
+            self.graph.renew()
+
     def step(self) -> bool:
         """Forward, backward, and a step of the optimiser on the next batch.
 
@@ -286,6 +303,8 @@ class _Fit:
             mse = errors.mean()
             self.mse = mse if self.steps == 0 else self.mse + (1 - _MSE_DECAY) * (mse - self.mse)
         self.steps += 1
+        if self.coarse_error is not None:
+            return False  # errors of small frames say little of what the file will have
         return self.ending.curve.add(errors, steps=self.steps)
 
     def report(self, progress: float) -> FitProgress:
@@ -305,6 +324,7 @@ class _Fit:
             end,
             tuple(self.ending.curve.points),
             self.ending.rounding.noise,
+            self.coarse_error is not None,
         )
 
     def result(self) -> FitResult:
@@ -358,6 +378,9 @@ class _Fit:
         if encodes_frames or self.packed_error is None:
             x = frame_batch(self.frames, indices, self.device)
         indices = indices.to(self.device)
+        form = {"packed": self.packed_error is not None}
+        if self.coarse_error is not None:
+            form["coarse"] = True
         with self._arithmetic():
             embeddings = self.rate.embed(x, indices)
             exact, weights = embeddings, {}
@@ -365,12 +388,7 @@ class _Fit:
                 weights = self.rate.decoder_weights()
                 if embeddings is not None:
                     embeddings = self.rate.quantizer.embeddings(embeddings)
-            x_hat = functional_call(
-                self.network,
-                weights,
-                (indices, embeddings),
-                {"packed": self.packed_error is not None},
-            )
+            x_hat = functional_call(self.network, weights, (indices, embeddings), form)
         with self._exact():
             loss, errors = self._loss(x_hat, indices, x)
             loss = self.rate.added_to(loss, exact, indices)
@@ -410,8 +428,8 @@ class _Fit:
 
     def _loss(self, x_hat: Tensor, indices: Tensor, x: Tensor | None) -> tuple[Tensor, Tensor]:
         """Compare the batch, and what else the network made of it; the loss and MSEs `(B,)`."""
-        if self.packed_error is not None:
-            mse = self.packed_error(x_hat, indices)
+        if packed_error := self.coarse_error or self.packed_error:
+            mse = packed_error(x_hat, indices)
             return LOSSES_OF_MSE[self.config.loss](mse), mse.detach()
         assert x is not None  # the caller made it
         compare = LOSSES[self.config.loss]

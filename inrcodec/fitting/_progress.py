@@ -25,6 +25,7 @@ class FitProgress:
     forecast: Forecast | None = None  # of the PSNR at the end, once there is enough to see
     curve: Sequence[CurvePoint] = ()  # PSNR of all frames, epoch by epoch
     rounding: float = 0.0  # mean squared error that rounding at once would add, as last measured
+    coarse: bool = False  # whether recent batches were of small frames
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,7 @@ _HNERV: dict[str, Any] = {
     "final_factor": 0.0,
     "gradient_clip": 0.0,
     "loss": "l2",
+    "coarse_fraction": 0.0,
 }
 
 # HiNeRV (arXiv 2306.09818): cfgs/train/hinerv_1280x720.txt of github.com/hmkx/HiNeRV. Its batches

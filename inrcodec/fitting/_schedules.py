@@ -83,12 +83,3 @@ def rate_for_side(learning_rate: float, meant_for: int, side: int) -> float:
     if not (meant_for and side):
         return learning_rate
     return float(learning_rate * min(1.0, meant_for / side) ** _SIDE_POWER)
-
-
-def expected_steps(steps: int, progress: float) -> float:
-    """How many steps a fit will have that took so many for this part of its time, over 0 to 1.
-
-    >>> expected_steps(50, 0.25)
-    200.0
-    """
-    return steps / progress if progress > 0 else 0.0

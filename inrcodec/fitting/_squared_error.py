@@ -29,15 +29,16 @@ class PackedError:
     Args:
         network: with a `packing`.
         frames: `(N, 3, H, W)` uint8; a packed copy is kept on their device if that is small.
+        scale: how many times smaller a side the frames are that the network leaves.
     """
 
-    def __init__(self, network: Network, frames: Tensor) -> None:
+    def __init__(self, network: Network, frames: Tensor, *, scale: int = 1) -> None:
         assert network.packing is not None  # the caller has looked
-        config = network.config
+        frames = frames if scale == 1 else shrunk(frames, scale)
         self.stride = network.packing
-        height, width = network.packed_size
-        self.padding = (0, width - config.width, 0, height - config.height)
-        self.num_values = 3 * config.height * config.width
+        height, width = (side // scale for side in network.packed_size)
+        self.padding = (0, width - frames.shape[3], 0, height - frames.shape[2])
+        self.num_values = frames[0].numel()
         self.frames = frames
         self.targets: Tensor | None = None  # (N, 3 * s * s, h, w)
         if frames.numel() <= _PACKED_BYTES:
@@ -69,6 +70,20 @@ class PackedError:
     def _pack(self, frames: Tensor) -> Tensor:
         blocks = F.pixel_unshuffle(F.pad(frames, self.padding), self.stride)
         return blocks.contiguous(memory_format=torch.channels_last)
+
+
+def shrunk(frames: Tensor, scale: int) -> Tensor:
+    """Return the means of `scale` x `scale` pixels of frames `(N, 3, H, W)` uint8, rounded.
+
+    Rows and columns that whole blocks leave are left out: `(N, 3, H // scale, W // scale)`.
+    """
+    height, width = (side // scale for side in frames.shape[2:])
+    small = torch.empty(
+        (*frames.shape[:2], height, width), dtype=frames.dtype, device=frames.device
+    )
+    for each, frame in zip(small, frames, strict=True):
+        each.copy_(F.avg_pool2d(frame.float(), scale).round())
+    return small
 
 
 class _SquashedMse(torch.autograd.Function):

@@ -1,0 +1,61 @@
+"""The first part of a fit, in which frames are small and steps take less time.
+
+In: how far the fit is. Out: whether its steps are coarse, and how many steps it will have.
+
+A network's last upsampling takes most of a step, and what it adds are details. Until the rest of
+the network knows the coarse picture they are worth nothing (benchmarks/notes/flagship.md).
+"""
+
+from __future__ import annotations
+
+import torch
+
+from inrcodec.fitting._config import FitConfig
+from inrcodec.models import Network
+
+_SHARE = 0.1  # of the budget, where it is not given
+_STEP = 0.43  # that a coarse step takes of the time of another, on a CPU, nearly
+
+
+def coarse_share(
+    config: FitConfig, network: Network, *, device: torch.device, is_packed: bool
+) -> float:
+    """Return the first part of the budget in which steps are coarse, 0 to 1.
+
+    Args:
+        config: of the fit.
+        network: to be fitted.
+        device: where.
+        is_packed: whether errors are those of `PackedError`.
+
+    Raises:
+        ValueError: the configuration wants coarse steps of a network that has none.
+    """
+    is_able = is_packed and network.coarse_stride > 1
+    wished = config.coarse_fraction
+    if wished and not is_able:
+        raise ValueError(f"coarse_fraction is {wished}, must be 0 for this network")
+    if wished is not None:
+        return wished
+    # As many steps are fewer visits of whole frames. GPUs were not measured.
+    return _SHARE if is_able and config.seconds is not None and device.type == "cpu" else 0.0
+
+
+def expected_steps(steps: int, progress: float, *, coarse: float = 0.0) -> float:
+    """How many steps a fit will have that took so many for this part of its time, over 0 to 1.
+
+    Args:
+        steps: so far.
+        progress: used part of the budget.
+        coarse: the first part of the budget, whose steps take less time.
+
+    >>> expected_steps(50, 0.25)
+    200.0
+    >>> round(expected_steps(100, 0.1, coarse=0.1))
+    487
+    """
+
+    def steps_until(progress: float) -> float:
+        return min(progress, coarse) + _STEP * max(0.0, progress - coarse)
+
+    return steps * steps_until(1.0) / steps_until(progress) if progress > 0 else 0.0
