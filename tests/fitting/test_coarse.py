@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from inrcodec._progress import ProgressBars
 from inrcodec.errors import ModelError
 from inrcodec.fitting import FitConfig, FitProgress, fit
 from inrcodec.fitting._coarse import coarse_share, expected_steps
@@ -216,3 +217,18 @@ def test_a_fit_goes_on_as_if_it_had_not_been_interrupted(fit_waves: Any, stop_at
     assert whole.steps == parts.steps
     for a, b in zip(whole.tensors, parts.tensors, strict=True):
         assert (a == b).all()
+
+
+def test_the_bar_says_that_its_decibels_are_of_small_frames(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report, bar = ProgressBars(enabled=True).fit("fit", 0.05)
+    for at in (
+        FitProgress(0.05, 100, 264, 27.5, quantized=False, seconds=3.2, coarse=True),
+        FitProgress(0.2, 200, 528, 26.25, quantized=False, seconds=9.0),
+    ):
+        report(at)
+    bar.close()
+    shown = capsys.readouterr().err
+    assert "264 frames, 27.50 dB of small ones, 0.0500 bpp" in shown
+    assert "528 frames, 26.25 dB, 0.0500 bpp" in shown
