@@ -199,8 +199,12 @@ class HNeRVPP(Network):
         """Read frames (B, 3, H, W) from the canvas that the decoder drew, where there is motion."""
         if not self.config.has_motion:
             return x_hat
+        return self._read(x_hat, embeddings)
+
+    def _read(self, canvas: Tensor, embeddings: Tensor, *, scale: int = 1) -> Tensor:
         motion = embeddings[:, self.config.embedding_channels :]
-        return read_canvas(x_hat, motion, (self.config.height, self.config.width))
+        size = self.config.height, self.config.width
+        return read_canvas(canvas, motion, size, scale=scale)
 
     @property
     def coarse_stride(self) -> int:
@@ -225,9 +229,7 @@ class HNeRVPP(Network):
             head = decoder.head
             packed: Tensor = head.packed(x) if isinstance(head, PixelShuffleHead) else head(x)
             return packed
-        motion = embeddings[:, self.config.embedding_channels :]
-        size = self.config.height, self.config.width
-        return read_canvas(decoder.head(x), motion, size, scale=self.coarse_stride)
+        return self._read(decoder.head(x), embeddings, scale=self.coarse_stride)
 
     @torch.no_grad()
     def calibrate(self, frames: Tensor, motion: Tensor | None = None) -> None:
