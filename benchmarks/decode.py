@@ -1,11 +1,11 @@
-"""Decoding speed at 1280x720, in fp32 and in bf16, and what bf16 costs in quality.
+"""Decoding speed at 1280x720, in fp32 and, where the CPU has it, in bf16, and what that costs.
 
     python benchmarks/decode.py run                       measures the presets that are missing
     python benchmarks/decode.py run --models hnerv nerv --bpp 0.02 0.05 --threads 1
     python benchmarks/decode.py report                    prints the committed result as a table
 
 Each point is a file of Bunny (1280x720, no audio), encoded within `--time`, and decoded through
-`VideoDecoder` in a process of its own: all frames in order, delivered as uint8 in memory, both
+`VideoDecoder` in a process of its own: all frames in order, delivered as uint8 in memory, the
 precisions in turn, the fastest of some passes each. PSNR is against the source. Run it on a quiet
 machine; `taskset` chooses the cores.
 """
@@ -23,13 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from inrcodec._presets import PRESETS
+from inrcodec._processor import has_bf16
 from inrcodec._provenance import commit, num_cores, processor_name, software_versions
 from inrcodec.bitstream import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "decode_cpu.json"
 SIZE, NUM_FRAMES = (1280, 720), 132
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("fp32", "bf16") if has_bf16() else ("fp32",)
 PASSES = 3
 CHUNK = 16  # frames that one call asks for
 Point = dict[str, Any]
@@ -113,7 +114,7 @@ def measure(point: Point) -> Point:
         "hyper_parameters": config.to_dict(),
         "decode_fps": fps,
         "psnr_db": psnr,
-        "bf16_loss_db": psnr["fp32"] - psnr["bf16"],
+        "bf16_loss_db": psnr["fp32"] - psnr["bf16"] if "bf16" in psnr else None,
     }
 
 
@@ -164,15 +165,11 @@ def save(point: Point, *, result: Path) -> None:
 
 def machine() -> dict[str, Any]:
     """What the points are measured on."""
-    import torch
-
-    from inrcodec.fitting import resolve_precision
-
     return {
         "device": "cpu",
         "cpu": processor_name(),
         "cores": num_cores(),
-        "bf16_in_hardware": resolve_precision("auto", torch.device("cpu")) == torch.bfloat16,
+        "bf16_in_hardware": has_bf16(),
         "versions": software_versions(),
     }
 
@@ -186,9 +183,10 @@ def report(result: Path) -> None:
     for p in sorted(found["points"], key=lambda p: (p["model"], p["kmac_per_pixel"])):
         name = f"`{p['model']}`" + (f" (`{p['preset']}`)" if p["preset"] else "")
         fps = p["decode_fps"]
+        in_bf16 = f"{fps['bf16']:.1f} | {p['bf16_loss_db']:.3f} dB" if "bf16" in fps else "|"
         print(
             f"| {name} | {p['bpp']} | {p['kmac_per_pixel']:.2f} | {p['threads']} "
-            f"| {fps['fp32']:.1f} | {fps['bf16']:.1f} | {p['bf16_loss_db']:.3f} dB |"
+            f"| {fps['fp32']:.1f} | {in_bf16} |"
         )
 
 

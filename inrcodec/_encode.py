@@ -81,8 +81,7 @@ def encode(
             but `channels`, such as `{"strides": (4, 4)}`.
         bits_per_parameter: what a stored weight is expected to take at the wished size, which is
             how many of them the network gets, at most 10; values of embeddings are expected to take
-            0.4 of it. None for 5, or for 3.7 where the network is `hnervpp` and the budget
-            pays for 16 visits of a frame.
+            0.4 of it. None for 5, or for 3.7 where the network is `hnervpp`.
         fresh: whether to choose the frequencies of the network's positional encoding by the clip
             before the fit (arXiv 2410.05050); for networks without embeddings that have one.
         frames: half-open range of frames to encode.

@@ -43,16 +43,16 @@ SEGMENT_FRAMES = 600
 BITS_PER_PARAMETER = 5.0
 """What a weight takes at the rate that a network is sized for; embeddings take less."""
 
-# More weights of fewer bits are better, where there are steps enough (benchmarks/notes/rate.md).
+# More weights of fewer bits are better (benchmarks/notes/rate.md).
 _FEWER_BITS = {"hnervpp": 3.7}
 
 MAX_BITS_PER_PARAMETER = 10.0
 """At most: a file's integers take up to 12 bits, and so few of them could not fill its bytes."""
 
 
-def bits_for(model: str, *, long: bool) -> float:
-    """Return what a weight takes at the rate that a network is sized for, less in long fits."""
-    return _FEWER_BITS.get(model, BITS_PER_PARAMETER) if long else BITS_PER_PARAMETER
+def bits_for(model: str) -> float:
+    """Return what a weight takes at the rate that a network is sized for."""
+    return _FEWER_BITS.get(model, BITS_PER_PARAMETER)
 
 
 def preset(name: str) -> Preset:

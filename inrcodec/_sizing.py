@@ -15,12 +15,19 @@ import torch
 from torch import Tensor
 
 from inrcodec._motion import PLACE_KMAC_PER_PIXEL, motion_settings
-from inrcodec._presets import bits_for
+from inrcodec._presets import BITS_PER_PARAMETER, bits_for
+from inrcodec._processor import has_avx2_alone
 from inrcodec._segment_encode import size_network
 from inrcodec._source import Source
 from inrcodec.errors import ModelError, RateError
 from inrcodec.fitting import ClipMotion, FitConfig, choose_encoding
-from inrcodec.models import NetworkConfig, align_widths, entry, kmac_per_pixel, macs_per_frame
+from inrcodec.models import (
+    NetworkConfig,
+    align_widths,
+    entry,
+    kmac_per_pixel,
+    macs_per_frame,
+)
 
 # A fit that visits every frame less often takes a network whose steps cost less; how often it will
 # is guessed from multiply-accumulates of the decoder a second of fit, of a CPU's core or of a GPU,
@@ -28,6 +35,7 @@ from inrcodec.models import NetworkConfig, align_widths, entry, kmac_per_pixel, 
 _FEWEST_VISITS = 16
 _MANY_VISITS = 200  # from which on steps that learn more are worth their time on a CPU
 _MACS_A_CORE_SECOND, _MACS_A_GPU_SECOND = 2e10, 3e12
+_MACS_A_CORE_SECOND_OF_AVX2 = 5e9
 _SECONDS_A_VISIT = 0.003
 _GPU_WIDTH = 8  # channels of bfloat16 that a GPU's matrix units read at once
 _FREE_WIDTHS = 2  # of the stem and the first stage, where a CPU spends little
@@ -115,36 +123,33 @@ def _shape(
     frames: Tensor,
     num_rounds: float,
 ) -> NetworkConfig:
-    """Size a network, of a quick shape and of fewer values where the fit will be short."""
+    """Size a network, of a quick shape where the fit will be short."""
 
-    def sized(*, quick: bool, long: bool = True) -> NetworkConfig:
-        bits = job.bits_per_parameter
+    def sized(*, quick: bool, bits: float) -> NetworkConfig:
         return size_network(
             job.model,
             num_bytes,
             frames=frames,
-            bits_per_parameter=bits_for(job.model, long=long) if bits is None else bits,
+            bits_per_parameter=bits,
             max_kmac_per_pixel=max_kmac_per_pixel,
             quick=quick,
             in_context=job.fit.codes_in_context,
             **settings,
         )
 
-    def is_short(config: NetworkConfig) -> bool:
-        return _expected_visits(job, config) / num_rounds < _FEWEST_VISITS
+    def shaped(*, quick: bool) -> NetworkConfig:
+        if job.bits_per_parameter is not None:
+            return sized(quick=quick, bits=job.bits_per_parameter)
+        try:
+            return sized(quick=quick, bits=bits_for(job.model))
+        except (ModelError, RateError):  # a gap between whole widths
+            return sized(quick=quick, bits=BITS_PER_PARAMETER)
 
-    try:
-        config = sized(quick=False)
-    except (ModelError, RateError):  # a gap between whole widths
-        config = sized(quick=False, long=False)
-    quick = config
-    with suppress(ModelError, RateError):
-        quick = sized(quick=True)
-    is_quick = is_short(config)
-    config = quick if is_quick else config
-    if job.bits_per_parameter is None and is_short(config):
+    config = shaped(quick=False)
+    is_quick = _expected_visits(job, config) / num_rounds < _FEWEST_VISITS
+    if is_quick:
         with suppress(ModelError, RateError):
-            config = sized(quick=True, long=False)
+            config = shaped(quick=True)
     # Units that multiply matrices take whole blocks of channels. On a CPU short fits were none the
     # better for it.
     if job.device.type != "cpu":
@@ -169,7 +174,8 @@ def _expected_visits(job: EncodeJob, config: NetworkConfig) -> float:
         return float(job.fit.epochs or 0)
     speed = _MACS_A_GPU_SECOND
     if job.device.type == "cpu":
-        speed = _MACS_A_CORE_SECOND * torch.get_num_threads()
+        speed = _MACS_A_CORE_SECOND_OF_AVX2 if has_avx2_alone() else _MACS_A_CORE_SECOND
+        speed *= torch.get_num_threads()
     macs = macs_per_frame(config)
     if config.has_motion:
         macs += _PLACE_MACS * config.height * config.width

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ._convolution import Convolution, convolve
 from ._fused import fused_shuffle_gelu, has_kernels
 
 __all__ = [
@@ -141,7 +142,7 @@ class PixelShuffleHead(nn.Sequential):
 
 def conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Conv2d:
     """Convolution (B, C, h, w) -> (B, C_out, h, w) with an odd kernel."""
-    return nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+    return Convolution(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
 
 
 def mlp(*widths: int, activation: type[nn.Module]) -> nn.Sequential:
@@ -197,7 +198,8 @@ def conv_then_shuffle(layer: nn.Module, x: Tensor, stride: int) -> Tensor:
     assert isinstance(layer, nn.Conv2d)  # what `conv` makes
     assert layer.bias is not None
     weight, bias = (_pixel_by_pixel(each, stride) for each in (layer.weight, layer.bias))
-    y = F.conv2d(x, weight, bias, padding=layer.padding)  # (B, s * s * C', h, w)
+    assert not isinstance(layer.padding, str)
+    y = convolve(x, weight, bias, layer.padding)  # (B, s * s * C', h, w)
     batch, channels, height, width = y.shape
     pairs = channels // stride  # of a row of a cell: s pixels of C' channels
     y = y.permute(0, 2, 3, 1).reshape(batch, height, width, stride, pairs)

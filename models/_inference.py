@@ -20,6 +20,7 @@ from ._blocks import (
     StagedDecoder,
     upsample_bilinear,
 )
+from ._convolution import Convolution
 from ._network import Network
 from ._separable import SeparableResidual, SeparableStage
 
@@ -133,7 +134,7 @@ def _fuse(module: nn.Module) -> None:
 def _is_plain(module: nn.Module) -> TypeGuard[nn.Conv2d]:
     """Tell whether a layer is a convolution as oneDNN has it, padded with zeros on both sides."""
     return (
-        type(module) is nn.Conv2d
+        type(module) in (nn.Conv2d, Convolution)
         and module.padding_mode == "zeros"
         and not isinstance(module.padding, str)
     )

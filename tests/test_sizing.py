@@ -18,6 +18,12 @@ from inrcodec.models import HNeRVPPConfig, NetworkConfig, count_parameters, macs
 NUM_FRAMES = 12
 
 
+@pytest.fixture(autouse=True)
+def wide_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the tests run on."""
+    monkeypatch.setattr("inrcodec._sizing.has_avx2_alone", lambda: False)
+
+
 def configured(
     *,
     num_rounds: int = 1,
@@ -77,21 +83,22 @@ def test_visits_of_a_budget_of_seconds_are_foretold() -> None:
     assert head(configured(seconds=2.0, num_rounds=4)) == 4
 
 
-def test_a_long_fit_has_more_weights_of_fewer_bits() -> None:
-    assert configured(epochs=100) == configured(epochs=100, bits_per_parameter=3.7)
-    assert configured(epochs=10) == configured(epochs=10, bits_per_parameter=5.0)
-    told: dict[str, Any] = {"model_settings": {"strides": (3, 3), "head_stride": 4}}
-    long, short = (count_parameters(configured(epochs=n, **told)).total for n in (100, 10))
-    assert 1.15 * short < long < 1.4 * short
-    assert configured(epochs=100, model="hnerv") == configured(epochs=10, model="hnerv")
+def test_a_processor_of_short_vectors_is_a_quarter_as_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert head(configured(seconds=1.5)) == 2
+    monkeypatch.setattr("inrcodec._sizing.has_avx2_alone", lambda: True)
+    assert head(configured(seconds=1.5)) == 4
+    assert head(configured(seconds=6.0)) == 2
+    assert head(configured(epochs=100)) == 2
 
 
-def test_a_short_fit_is_quick_where_only_fewer_weights_would_be_fine() -> None:
-    """Under a bound that a fine shape of 3.7 bits a weight is over, and one of 5 bits is not."""
-    told: dict[str, Any] = {"max_kmac_per_pixel": 1.0}
-    assert head(configured(epochs=100, **told)) == 4
-    assert head(configured(epochs=100, bits_per_parameter=5.0, **told)) == 2
-    assert head(configured(epochs=10, **told)) == 4
+@pytest.mark.parametrize("epochs", [4, 100])
+def test_the_flagship_has_more_weights_of_fewer_bits(epochs: int) -> None:
+    found, of_5_bits = configured(epochs=epochs), configured(epochs=epochs, bits_per_parameter=5.0)
+    assert found == configured(epochs=epochs, bits_per_parameter=3.7)
+    counts = [count_parameters(config).total for config in (of_5_bits, found)]
+    assert 1.15 * counts[0] < counts[1] < 1.4 * counts[0]
+    hnerv = [configured(epochs=epochs, model="hnerv", bits_per_parameter=b) for b in (None, 5.0)]
+    assert hnerv[0] == hnerv[1]
 
 
 def test_a_bound_and_settings_are_kept_in_long_fits() -> None:

@@ -76,8 +76,7 @@ def add_options(parser: argparse.ArgumentParser, *, what: str) -> None:
         type=p.positive_float,
         metavar="X",
         help=f"of a weight, up to {MAX_BITS_PER_PARAMETER:g}, by which the network is sized "
-        f"(default: {BITS_PER_PARAMETER:g}; {bits_for('hnervpp', long=True):g} for hnervpp in fits "
-        "of 16 visits of a frame and more, ladders apart)",
+        f"(default: {BITS_PER_PARAMETER:g}; {bits_for('hnervpp'):g} for hnervpp, ladders apart)",
     )
     fit.add_argument(
         "--fresh",

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import torch
 
+from inrcodec._processor import has_avx2_alone
 from inrcodec.fitting._config import FitConfig
 from inrcodec.models import Network
 
-_SHARE = 0.1  # of the budget, where it is not given
+# Of the budget, where it is not given; where a CPU is slow there are few steps, and they are better
+# cheap.
+_SHARE, _SHARE_OF_AVX2 = 0.1, 0.2
 _STEP = 0.43  # that a coarse step takes of the time of another, on a CPU, nearly
 
 
@@ -38,7 +41,9 @@ def coarse_share(
     if wished is not None:
         return wished
     # As many steps are fewer visits of whole frames. GPUs were not measured.
-    return _SHARE if is_able and config.seconds is not None and device.type == "cpu" else 0.0
+    if not is_able or config.seconds is None or device.type != "cpu":
+        return 0.0
+    return _SHARE_OF_AVX2 if has_avx2_alone() else _SHARE
 
 
 def expected_steps(steps: int, progress: float, *, coarse: float = 0.0) -> float:

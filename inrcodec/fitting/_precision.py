@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from inrcodec._processor import has_bf16
+
 _LOCK = threading.Lock()
 _num_inside = {"fp32": 0, "tf32": 0}  # of `fp32_arithmetic` and `tf32_arithmetic`
 _before: list[tuple[Any, str, object]] = []  # what the settings were
@@ -47,13 +49,8 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        fast = _cpu_has_bf16()
+        fast = has_bf16()
     return torch.bfloat16 if fast else torch.float32
-
-
-def _cpu_has_bf16() -> bool:
-    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 @contextmanager

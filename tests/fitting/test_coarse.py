@@ -109,14 +109,18 @@ def test_networks_without_coarse_frames_say_so() -> None:
     assert build("hnervpp", tiny).coarse_stride == 1
 
 
-def test_who_begins_with_small_frames() -> None:
+@pytest.mark.parametrize(("avx2_alone", "expected"), [(False, 0.1), (True, 0.2)])
+def test_who_begins_with_small_frames(
+    avx2_alone: bool, expected: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inrcodec.fitting._coarse.has_avx2_alone", lambda: avx2_alone)
     net = network()
 
     def share(net: Network = net, *, is_packed: bool = True, **settings: Any) -> float:
         config = FitConfig(**{"seconds": 60.0, "loss": "log_l2", **settings})
         return coarse_share(config, net, device=CPU, is_packed=is_packed)
 
-    assert share() == 0.1
+    assert share() == expected
     assert share(coarse_fraction=0.0) == 0
     assert share(coarse_fraction=0.4, seconds=None, epochs=3) == 0.4
     assert share(seconds=None, epochs=3) == 0  # a visit of small frames is less than one
