@@ -35,6 +35,7 @@ from inrcodec.errors import EvaluationError, InrcodecError
 RESULTS = Path(__file__).resolve().parent / "results"
 RESULT = RESULTS / "equal_time_cpu.json"
 XEON_RESULT = RESULTS / "equal_time_cpu_xeon.json"  # of another machine
+AVX2_RESULT = RESULTS / "equal_time_cpu_avx2.json"  # of a third, of shorter vectors
 FILES = RESULTS / "files"
 
 BUDGETS = (120.0, 600.0, 1800.0)  # seconds of a whole encode
@@ -390,7 +391,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     reporter.set_defaults(action=report_command)
     runner.add_argument("--result", type=Path, default=RESULT, metavar="JSON")
     for command in (verifier, reporter):
-        default = [RESULT, XEON_RESULT]
+        default = [RESULT, XEON_RESULT, AVX2_RESULT]
         command.add_argument("--result", nargs="+", type=Path, default=default, metavar="JSON")
     return parser.parse_args(argv)
 

@@ -40,7 +40,8 @@ def write_report(
     plot = page.parent / "images" / ("equal_time_gpu.png" if of_gpu else "equal_time.png")
     compared = [r for r in records if r["variant"] not in ablation]
     if compared:
-        draw(beside_baseline(compared), plot, named=named)
+        drawn = [r for r in beside_baseline(compared) if not has_avx2_alone(r)]
+        draw(drawn, plot, named=named)
     text = page.read_text()
     if of_gpu:
         found = {"gpu": gpu_rows(compared, named)}
@@ -68,6 +69,8 @@ def tables(
     budgets: Sequence[float],
 ) -> dict[str, list[str]]:
     """Return Markdown by mark."""
+    of_avx2 = [r for r in records if has_avx2_alone(r)]
+    records = [r for r in records if r not in of_avx2]
     compared = [r for r in records if r["variant"] not in ablation]
     ablated = [r for r in records if r["variant"] in ablation]
     processors = {r["processor"] for r in ablated}
@@ -77,6 +80,7 @@ def tables(
     return {
         "equal-time": equal_time_rows(of_clip(main, "bunny"), BASELINE, named, budgets),
         "elsewhere": equal_time_rows(elsewhere, FLAGSHIP, named, budgets),
+        "avx2": equal_time_rows(of_clip(of_avx2, "bunny"), BASELINE, named, budgets),
         "bikes": equal_time_rows(of_clip(compared, "bikes"), BASELINE, named, budgets),
         "time-to-quality": time_rows(beside_baseline(records), named),
         "ablation": equal_time_rows(of_clip(ablated, "bunny"), FLAGSHIP, [FLAGSHIP], budgets),
@@ -88,6 +92,11 @@ def gpu_rows(records: Sequence[Record], named: Sequence[str]) -> list[str]:
     records = of_clip(records, GPU_CLIP)
     budgets = sorted({r["budget_seconds"] for r in records})
     return equal_time_rows(records, GPU_BASELINE, named, budgets)
+
+
+def has_avx2_alone(record: Record) -> bool:
+    """Whether it is of a processor of shorter vectors, as `processor_name` calls them."""
+    return str(record["processor"]).endswith(", AVX2")
 
 
 def of_clip(records: Iterable[Record], clip: str) -> list[Record]:

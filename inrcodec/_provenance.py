@@ -37,11 +37,17 @@ def software_versions() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def processor_name() -> str:
-    """Return the processor as it names itself."""
+    """Return the processor as it names itself, and that it has AVX2 alone where that is so.
+
+    Virtual ones of several generations have one name.
+    """
+    from inrcodec._processor import has_avx2_alone  # imports PyTorch
+
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
+    name = next(names, platform.processor() or platform.machine())
+    return f"{name}, AVX2" if has_avx2_alone() else name
 
 
 def num_cores() -> int:
