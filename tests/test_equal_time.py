@@ -319,8 +319,21 @@ def test_points_of_another_machine_than_the_baselines_have_their_own_table(
     assert alone["elsewhere"] == ["Not measured yet."]
     assert "35.00 dB" in beside["elsewhere"][2]
     assert "a faster one" in beside["elsewhere"][-1]
-    for mark in ("equal-time", "time-to-quality", "ablation"):
+    for mark in ("equal-time", "time-to-quality", "ablation", "avx2"):
         assert beside[mark] == alone[mark]
+
+
+def test_points_of_shorter_vectors_have_their_own_table(
+    bench: ModuleType, measured: list[Record]
+) -> None:
+    slower = [
+        {**make_record(bench.make_point("bunny", name, 600.0, 0), psnr), "processor": "one, AVX2"}
+        for name, psnr in (("flagship", 31.0), ("hnerv-paper", 22.0))
+    ]
+    alone, beside = (tables_of(bench, found) for found in (measured, [*measured, *slower]))
+    assert alone["avx2"] == ["Not measured yet."]
+    assert "31.00 dB | +9.00" in beside["avx2"][2]
+    assert {mark for mark in alone if alone[mark] != beside[mark]} == {"avx2"}
 
 
 def test_time_to_quality_is_the_shortest_budget_that_is_as_good(
@@ -351,14 +364,14 @@ def test_the_report_writes_page_and_plot(
 
 
 def test_the_page_says_what_the_committed_records_say(bench: ModuleType) -> None:
-    found = bench.current_records(bench.records_of([bench.RESULT, bench.XEON_RESULT]))
+    found = bench.current_records(bench.records_of([bench.RESULT, bench.XEON_RESULT, bench.AVX2_RESULT]))
     text = (ROOT / "docs" / "flagship.md").read_text()
     for mark, rows in tables_of(bench, found).items():
         assert f"<!-- {mark}: begin -->\n" + "\n".join(rows) in text
 
 
 def test_committed_points_keep_their_size_and_time(bench: ModuleType, records: ModuleType) -> None:
-    found = bench.records_of([bench.RESULT, bench.XEON_RESULT])
+    found = bench.records_of([bench.RESULT, bench.XEON_RESULT, bench.AVX2_RESULT])
     for record in found:
         assert 0.98 * record["size_bytes"] <= record["bytes"] <= record["size_bytes"]
         assert record["seconds"]["total"] <= record["budget_seconds"]
