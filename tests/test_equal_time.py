@@ -363,15 +363,20 @@ def test_the_report_writes_page_and_plot(
     assert (tmp_path / "images" / "equal_time.png").stat().st_size > 10_000
 
 
+def committed_records(bench: ModuleType) -> list[Record]:
+    found: list[Record] = bench.records_of([bench.RESULT, bench.XEON_RESULT, bench.AVX2_RESULT])
+    return found
+
+
 def test_the_page_says_what_the_committed_records_say(bench: ModuleType) -> None:
-    found = bench.current_records(bench.records_of([bench.RESULT, bench.XEON_RESULT, bench.AVX2_RESULT]))
+    found = bench.current_records(committed_records(bench))
     text = (ROOT / "docs" / "flagship.md").read_text()
     for mark, rows in tables_of(bench, found).items():
         assert f"<!-- {mark}: begin -->\n" + "\n".join(rows) in text
 
 
 def test_committed_points_keep_their_size_and_time(bench: ModuleType, records: ModuleType) -> None:
-    found = bench.records_of([bench.RESULT, bench.XEON_RESULT, bench.AVX2_RESULT])
+    found = committed_records(bench)
     for record in found:
         assert 0.98 * record["size_bytes"] <= record["bytes"] <= record["size_bytes"]
         assert record["seconds"]["total"] <= record["budget_seconds"]
