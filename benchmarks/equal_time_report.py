@@ -39,8 +39,8 @@ def write_report(
     of_gpu = any(not r["device"].startswith("cpu") for r in records)
     plot = page.parent / "images" / ("equal_time_gpu.png" if of_gpu else "equal_time.png")
     compared = [r for r in records if r["variant"] not in ablation]
-    if compared:
-        drawn = [r for r in beside_baseline(compared) if not has_avx2_alone(r)]
+    drawn = beside_baseline([r for r in compared if not has_avx2_alone(r)])
+    if drawn:
         draw(drawn, plot, named=named)
     text = page.read_text()
     if of_gpu:
@@ -48,7 +48,7 @@ def write_report(
     else:
         found = tables(records, named=named, ablation=ablation, budgets=budgets)
     for mark, rows in found.items():
-        if mark in ("equal-time", "gpu") and compared:
+        if mark in ("equal-time", "gpu") and drawn:
             rows = [*rows, "", f"![PSNR over seconds](images/{plot.name})"]
         text = between_marks(text, mark, rows)
     page.write_text(text)

@@ -28,8 +28,9 @@ class Preset:
 
 _HD_PIXELS = 1280 * 720
 
-# Bounds for 60 and 25 frames of 1280x720 a second on two CPU cores in bfloat16; measured are 62 and
-# 29 (benchmarks/results/decode_cpu.json), the latter with motion, which counts as 2 kMAC/pixel.
+# Bounds for 60 and 25 frames of 1280x720 a second on two CPU cores in bfloat16, and half of that
+# without AVX-512; measured are 137 and 41, and 40 and 13 (benchmarks/results/decode_cpu*.json), the
+# second ones with motion, which counts as 2 kMAC/pixel.
 PRESETS = {
     "fast": Preset("hnervpp", bpp=0.05, epochs=50, recipe="default", max_kmac_per_pixel=1.2),
     "medium": Preset("hnervpp", bpp=0.05, epochs=150, recipe="default", max_kmac_per_pixel=5.0),
