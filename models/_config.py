@@ -9,12 +9,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from inrcodec.errors import ModelError
 
@@ -239,13 +240,32 @@ class StoredSize:
         return self.decoder + self.embeddings
 
 
+_FILLING = {"kaiming_uniform_", "normal_", "trunc_normal_", "uniform_"}
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves tensors as they are made: to fill those of the meta device is slow, for nothing."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call `func`, or return the tensor that it would fill."""
+        if getattr(func, "__name__", "") in _FILLING:
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
 @lru_cache(maxsize=4096)
 def count_parameters(config: NetworkConfig) -> StoredSize:
     """Count the stored values of a network without allocating it.
 
     Raises: ModelError where the decoder has state that is no parameter.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _Unfilled():
         decoder = config.build(with_encoder=False).decoder
     parameters = {name for name, _ in decoder.named_parameters()}
     others = [name for name in decoder.state_dict() if name not in parameters]
