@@ -19,7 +19,14 @@ from inrcodec._memory import keep_freed_memory
 from inrcodec.bitstream import unpack_segment
 from inrcodec.errors import BitstreamError, ModelError
 from inrcodec.fitting import fp32_arithmetic
-from inrcodec.models import Network, NetworkConfig, config_from_dict, halves, prepare_for_inference
+from inrcodec.models import (
+    Network,
+    NetworkConfig,
+    build_on_meta,
+    config_from_dict,
+    halves,
+    prepare_for_inference,
+)
 from inrcodec.quantization import Grid, QuantizedTensors
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -180,8 +187,7 @@ def tensor_layout(config: NetworkConfig) -> tuple[list[str], list[int], list[int
 
     They are the decoder's parameters, then the channels of the embeddings, motion last.
     """
-    with torch.device("meta"):
-        decoder = config.build(with_encoder=False).decoder
+    decoder = build_on_meta(config).decoder
     names = [name for name, _ in decoder.named_parameters()]
     sizes = [parameter.numel() for parameter in decoder.parameters()]
     groups = [len(names)]

@@ -142,7 +142,7 @@ class PixelShuffleHead(nn.Sequential):
 
 def conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Conv2d:
     """Convolution (B, C, h, w) -> (B, C_out, h, w) with an odd kernel."""
-    return Convolution(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+    return Convolution(in_channels, out_channels, kernel_size)
 
 
 def mlp(*widths: int, activation: type[nn.Module]) -> nn.Sequential:
@@ -198,8 +198,7 @@ def conv_then_shuffle(layer: nn.Module, x: Tensor, stride: int) -> Tensor:
     assert isinstance(layer, nn.Conv2d)  # what `conv` makes
     assert layer.bias is not None
     weight, bias = (_pixel_by_pixel(each, stride) for each in (layer.weight, layer.bias))
-    assert not isinstance(layer.padding, str)
-    y = convolve(x, weight, bias, layer.padding)  # (B, s * s * C', h, w)
+    y = convolve(x, weight, bias)  # (B, s * s * C', h, w)
     batch, channels, height, width = y.shape
     pairs = channels // stride  # of a row of a cell: s pixels of C' channels
     y = y.permute(0, 2, 3, 1).reshape(batch, height, width, stride, pairs)

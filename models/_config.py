@@ -243,7 +243,7 @@ class StoredSize:
 _FILLING = {"kaiming_uniform_", "normal_", "trunc_normal_", "uniform_"}
 
 
-class _Unfilled(TorchFunctionMode):
+class _WithoutFilling(TorchFunctionMode):
     """Leaves tensors as they are made: to fill those of the meta device is slow, for nothing."""
 
     def __torch_function__(
@@ -259,14 +259,19 @@ class _Unfilled(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+def build_on_meta(config: NetworkConfig) -> Network:
+    """Build the network with shapes only, on the meta device and without its encoder."""
+    with torch.device("meta"), _WithoutFilling():
+        return config.build(with_encoder=False)
+
+
 @lru_cache(maxsize=4096)
 def count_parameters(config: NetworkConfig) -> StoredSize:
     """Count the stored values of a network without allocating it.
 
     Raises: ModelError where the decoder has state that is no parameter.
     """
-    with torch.device("meta"), _Unfilled():
-        decoder = config.build(with_encoder=False).decoder
+    decoder = build_on_meta(config).decoder
     parameters = {name for name, _ in decoder.named_parameters()}
     others = [name for name in decoder.state_dict() if name not in parameters]
     if others:  # a file would not have it

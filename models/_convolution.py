@@ -23,33 +23,33 @@ _FEWEST_CHANNELS = 8  # in or out: fewer make thin matrices
 
 
 class Convolution(nn.Conv2d):
-    """`nn.Conv2d` of stride 1, computed by `convolve`."""
+    """`nn.Conv2d` with an odd kernel, whose maps keep their size, computed by `convolve`."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve (B, C, h, w)."""
-        assert not isinstance(self.padding, str)  # as `conv` makes it
-        return convolve(input, self.weight, self.bias, self.padding)
+        return convolve(input, self.weight, self.bias)
 
 
-def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, ...]) -> Tensor:
-    """Convolve (B, C, h, w) with (C_out, C, k, k), stride 1: (B, C_out, h', w')."""
-    if torch.is_grad_enabled() and weight.requires_grad and _is_slow(x, weight, padding):
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Convolve (B, C, h, w) with (C_out, C, k, k), padded by k // 2: (B, C_out, h, w)."""
+    if torch.is_grad_enabled() and weight.requires_grad and _is_slow(x, weight):
         y: Tensor = _Convolution.apply(x, weight, bias)
         return y
-    return F.conv2d(x, weight, bias, padding=padding)
+    return F.conv2d(x, weight, bias, padding=weight.shape[-1] // 2)
 
 
-def _is_slow(x: Tensor, weight: Tensor, padding: tuple[int, ...]) -> bool:
+def _is_slow(x: Tensor, weight: Tensor) -> bool:
     """Whether oneDNN would be slow to take the gradient of the weights."""
-    side = weight.shape[-1]
     batch, _, height, width = x.shape
     return (
         x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
-        and side > 1
+        and weight.shape[-1] > 1
         and min(weight.shape[:2]) >= _FEWEST_CHANNELS
         and batch * height * width * weight.numel() >= _FEWEST_MACS
-        and padding == (side // 2, side // 2)  # maps as large as before
         and not torch.is_autocast_enabled("cpu")
         and has_avx2_alone()
     )

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from inrcodec.errors import ModelError
 
 from ._blocks import PixelShuffleHead, StagedDecoder
-from ._config import NetworkConfig, Sizing, StoredSize, count_parameters
+from ._config import NetworkConfig, Sizing, StoredSize, build_on_meta, count_parameters
 from ._convnext import ConvNeXtEncoder
 from ._embeddings import EmbeddingTable
 
@@ -25,6 +25,7 @@ __all__ = [
     "NetworkConfig",
     "Sizing",
     "StoredSize",
+    "build_on_meta",
     "count_parameters",
     "kmac_per_pixel",
     "macs_per_frame",
@@ -226,8 +227,8 @@ def kmac_per_pixel(config: NetworkConfig) -> float:
 
 def traced_macs(config: NetworkConfig) -> int:
     """`macs_per_frame` by PyTorch's counter, whose first use takes seconds to import."""
+    network = build_on_meta(config)
     with torch.device("meta"):
-        network = config.build(with_encoder=False)
         indices = torch.zeros(1, dtype=torch.int64)
         shape = network.embedding_shape
         embeddings = None if shape is None else torch.zeros(1, *shape)

@@ -15,8 +15,8 @@ from torch import nn
 
 from inrcodec._model_card._labels import class_label, has_children, is_container, is_layer
 from inrcodec._model_card._parts import Part, chains_of, parts_of
-from inrcodec._model_card._trace import Call, Op, build_on_meta, trace
-from inrcodec.models import NetworkConfig
+from inrcodec._model_card._trace import Call, Op, trace
+from inrcodec.models import NetworkConfig, build_on_meta
 
 __all__ = ["Drawing", "Step", "draw_steps"]
 

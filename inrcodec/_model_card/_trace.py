@@ -17,9 +17,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from inrcodec._model_card._labels import has_children, is_layer, layer_label, op_label
-from inrcodec.models import Network, NetworkConfig
+from inrcodec.models import Network
 
-__all__ = ["EMBEDDING", "FRAME_INDEX", "Call", "Op", "build_on_meta", "trace"]
+__all__ = ["EMBEDDING", "FRAME_INDEX", "Call", "Op", "trace"]
 
 FRAME_INDEX, EMBEDDING = "frame index", "embedding"
 
@@ -64,12 +64,6 @@ class Call:
     def calls(self) -> Iterator[Call]:
         """Yield the inner calls."""
         return (item for item in self.inner if isinstance(item, Call))
-
-
-def build_on_meta(config: NetworkConfig) -> Network:
-    """Build the network with shapes only."""
-    with torch.device("meta"):
-        return config.build(with_encoder=False)
 
 
 def trace(network: Network, steps: Mapping[int, str]) -> tuple[Call, list[str]]:

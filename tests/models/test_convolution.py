@@ -62,7 +62,7 @@ def test_all_gradients_of_a_layer_are_the_same(
 ) -> None:
     torch.manual_seed(0)
     in_channels, out_channels, *size = LARGE
-    layer = Convolution(in_channels, out_channels, 3, padding=1)
+    layer = Convolution(in_channels, out_channels, 3)
     plain = nn.Conv2d(in_channels, out_channels, 3, padding=1)
     plain.load_state_dict(layer.state_dict())
     x = channels_last(2, in_channels, *size).requires_grad_()
@@ -81,7 +81,7 @@ def test_parameters_that_stay_have_no_gradient(products: list[tuple[int, ...]]) 
     in_channels, out_channels, *size = LARGE
     weight = torch.randn(out_channels, in_channels, 3, 3)
     x = channels_last(2, in_channels, *size).requires_grad_()
-    convolve(x, weight, None, (1, 1)).sum().backward()
+    convolve(x, weight, None).sum().backward()
     assert x.grad is not None
     assert products == []
 
@@ -99,7 +99,7 @@ def test_small_layers_are_left_to_pytorch(
     out_channels: int,
 ) -> None:
     monkeypatch.setattr(_convolution, "has_avx2_alone", lambda: True)
-    layer = Convolution(shape[1], out_channels, side, padding=side // 2)
+    layer = Convolution(shape[1], out_channels, side)
     layer(channels_last(*shape)).sum().backward()
     assert layer.weight.grad is not None
     assert products == []
@@ -110,7 +110,7 @@ def test_bfloat16_is_left_to_pytorch(
 ) -> None:
     monkeypatch.setattr(_convolution, "has_avx2_alone", lambda: True)
     in_channels, out_channels, *size = LARGE
-    layer = Convolution(in_channels, out_channels, 3, padding=1)
+    layer = Convolution(in_channels, out_channels, 3)
     with torch.autocast("cpu", torch.bfloat16):
         y = layer(channels_last(2, in_channels, *size))
     assert y.dtype == torch.bfloat16
