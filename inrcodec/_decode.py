@@ -6,7 +6,6 @@ In: an `.inr` file. Out: whatever `VideoWriter` writes, with the audio of the sa
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from inrcodec._decoder import VideoDecoder
 from inrcodec._progress import ProgressBars
-from inrcodec.video import AudioStream, VideoFrame, VideoWriter, takes_audio
+from inrcodec.video import AudioStream, VideoFrame, VideoWriter, cut_audio, takes_audio
 
 _AT_ONCE = 8
 
@@ -82,18 +81,10 @@ def _decoded(decoder: VideoDecoder, start: int, stop: int) -> Iterator[Tensor]:
 
 
 def _overlapping(decoder: VideoDecoder, start: int, stop: int) -> list[AudioStream]:
-    """Return the audio of the frames' interval; of all frames, all of it."""
-    if (start, stop) == (0, len(decoder)):
-        return decoder.audio()
+    """Return the audio of the frames' interval, up to both ends of the video all there is."""
     begin, end = decoder.interval_of(start, stop)
-
-    def overlaps(stream: AudioStream, pts: int, duration: int) -> bool:
-        return pts * stream.time_base < end and (pts + max(duration, 1)) * stream.time_base > begin
-
-    return [
-        replace(
-            stream,
-            packets=[p for p in stream.packets if overlaps(stream, p.pts, p.duration)],
-        )
+    cut = [
+        cut_audio(stream, begin if start > 0 else None, end if stop < len(decoder) else None)
         for stream in decoder.audio()
     ]
+    return [stream for stream in cut if stream.packets]

@@ -9,7 +9,7 @@
 Everything that can go wrong with a file is an `inrcodec.errors.VideoError`.
 """
 
-from inrcodec.video._audio import read_audio
+from inrcodec.video._audio import cut_audio, read_audio
 from inrcodec.video._reader import VideoReader
 from inrcodec.video._types import (
     AudioPacket,
@@ -30,6 +30,7 @@ __all__ = [
     "VideoMetadata",
     "VideoReader",
     "VideoWriter",
+    "cut_audio",
     "read_audio",
     "takes_audio",
 ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,6 +21,9 @@ from inrcodec.video._images import is_pattern
 from inrcodec.video._matroska import CODEC_IDS
 from inrcodec.video._types import AudioPacket, AudioStream
 
+# Whose decoders make sound of a packet together with the one before.
+PRIMED = {"aac", "mp3", "opus"}
+
 
 def read_audio(
     source: str | Path,
@@ -26,7 +31,7 @@ def read_audio(
     start_seconds: Fraction | None = None,
     end_seconds: Fraction | None = None,
 ) -> list[AudioStream]:
-    """Read the audio packets that sound between two moments, bytes untouched.
+    """Read the audio packets that sound between two moments (`cut_audio`), bytes untouched.
 
     Args:
         source: as for `VideoReader`; images and raw video have no audio, which gives `[]`.
@@ -54,11 +59,33 @@ def read_audio(
             for packet in _packets(container, ends) if streams else ():
                 stream = streams[packet.stream_index]
                 kept = _kept(packet, stream, name)
-                if kept is not None and _sounds_after(kept, stream.time_base, start_seconds):
+                if kept is not None:
                     stream.packets.append(kept)
         except (av.FFmpegError, OSError) as exc:
             raise VideoError(f"{name}: its audio cannot be read: {exc}") from exc
-    return [stream for stream in streams.values() if stream.packets]
+    cut = [cut_audio(stream, start_seconds, end_seconds) for stream in streams.values()]
+    return [stream for stream in cut if stream.packets]
+
+
+def cut_audio(stream: AudioStream, start: Fraction | None, end: Fraction | None) -> AudioStream:
+    """Return a stream with the packets that sound between two moments, in seconds of its clock.
+
+    One that starts at the end is left out; before the first comes the one that primes the decoder,
+    where the codec wants it. None is the stream's own start or end.
+    """
+    packets, tick = stream.packets, stream.time_base
+    # In whole ticks, since there may be a million packets.
+    after = -math.inf if start is None else math.floor(start / tick)
+    before = math.inf if end is None else math.ceil(end / tick)
+    sounding = [
+        i
+        for i, packet in enumerate(packets)
+        # One of unknown duration counts as one tick long.
+        if packet.pts + max(packet.duration, 1) > after and packet.pts < before
+    ]
+    if sounding and sounding[0] > 0 and stream.codec in PRIMED:
+        sounding.insert(0, sounding[0] - 1)
+    return replace(stream, packets=[packets[i] for i in sounding])
 
 
 def _describe(stream: AvAudioStream, source: str) -> AudioStream:
@@ -116,9 +143,3 @@ def _kept(packet: Packet[AvAudioStream], stream: AudioStream, source: str) -> Au
         is_keyframe=packet.is_keyframe,
         data=bytes(packet),
     )
-
-
-def _sounds_after(packet: AudioPacket, time_base: Fraction, start_seconds: Fraction | None) -> bool:
-    # A packet of unknown duration counts as one tick long.
-    end = packet.pts + max(packet.duration, 1)
-    return start_seconds is None or end * time_base > start_seconds

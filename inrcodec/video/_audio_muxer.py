@@ -13,6 +13,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 
 from inrcodec.errors import VideoError
+from inrcodec.video._audio import PRIMED
 from inrcodec.video._matroska import CODEC_IDS, stub_file
 from inrcodec.video._types import AudioPacket, AudioStream
 
@@ -30,7 +31,6 @@ _DEFAULT_LAYOUTS = {
 
 
 # Encoders' delays: 2112 samples of Apple's AAC are two whole packets before the first frame.
-_PRIMED = {"aac", "mp3", "opus"}
 _MAX_PRIMING_PACKETS = 2
 
 _MAX_INT = 2**31 - 1
@@ -89,7 +89,7 @@ def origin_of(first_pts_seconds: Fraction, streams: Sequence[AudioStream]) -> Fr
     moment = first_pts_seconds
     for stream in streams:
         ends = [(packet.pts + packet.duration) * stream.time_base for packet in stream.packets]
-        allowed = _MAX_PRIMING_PACKETS if stream.codec in _PRIMED else 0
+        allowed = _MAX_PRIMING_PACKETS if stream.codec in PRIMED else 0
         if sum(end <= first_pts_seconds for end in ends) > allowed:
             moment = min(moment, ends[0])
     return moment

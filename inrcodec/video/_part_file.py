@@ -52,9 +52,15 @@ class PartFolder:
             raise VideoError(f"{target}: cannot be written: {exc.strerror}") from exc
 
     def commit(self) -> None:
-        """Move every file to the target folder, over those of the same name."""
-        for path in sorted(self.path.iterdir()):
-            os.replace(path, self.target_folder / path.name)
+        """Move every file to the target folder, over those of the same name.
+
+        Raises:
+            VideoError: one of those names is taken by what is no regular file; none was moved then.
+        """
+        paths = sorted(self.path.iterdir())
+        targets = [replaced_file(self.target_folder / path.name) for path in paths]
+        for path, target in zip(paths, targets, strict=True):
+            os.replace(path, target)
         self.path.rmdir()
 
     def discard(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -53,7 +54,7 @@ class PlaneSink:
     def write(self, image: RGBImage, *, pts: int, duration: int) -> None:
         """Write one frame; its time stamp has no place here."""
         frame = from_rgb(image, pixel_format=self._pixel_format, color=self._color)
-        self._file.write(self._header + self._frame_header + plane_bytes(frame))
+        _write_all(self._file, self._header + self._frame_header + plane_bytes(frame))
         self._header = b""
 
     def finish(self) -> None:
@@ -95,6 +96,23 @@ class PlaneFileSink(PlaneSink):
         self._part.discard()
         with contextlib.suppress(OSError):  # what is buffered has no place either
             self._file.close()
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    """Write all of `data`, also to a raw file, which may take less at a time.
+
+    Raises:
+        OSError: `file` takes no more.
+    """
+    if not isinstance(file, io.RawIOBase):
+        file.write(data)
+        return
+    left = memoryview(data)
+    while left:
+        num_written = file.write(left)
+        if not num_written:  # None where it would block
+            raise BlockingIOError("it takes no more bytes at the moment")
+        left = left[num_written:]
 
 
 class PngSink:

@@ -7,10 +7,18 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from inrcodec.errors import VideoError
-from inrcodec.video import AudioStream, RawVideoFormat, VideoReader, VideoWriter, read_audio
+from inrcodec.video import (
+    AudioStream,
+    RawVideoFormat,
+    VideoReader,
+    VideoWriter,
+    cut_audio,
+    read_audio,
+)
 
 ENCODERS = {
     "aac": ("aac", "mp4"),
@@ -122,8 +130,14 @@ def test_only_packets_that_overlap_the_interval(clip: Path) -> None:
         if (packet.pts + packet.duration) * whole.time_base > start
         and packet.pts * whole.time_base < end
     ]
-    assert part.packets == wanted
+    first = whole.packets.index(wanted[0])
+    assert part.packets == [whole.packets[first - 1], *wanted]  # which primes the decoder
     assert 9 <= len(wanted) <= 11
+    assert cut_audio(whole, start, end) == part
+    unprimed = replace(whole, codec="flac")
+    assert cut_audio(unprimed, start, end).packets == wanted
+    assert cut_audio(whole, None, None) == whole
+    assert cut_audio(whole, Fraction(1000), None).packets == []
 
 
 def test_packets_that_prime_the_decoder_are_kept(clip: Path) -> None:
@@ -139,7 +153,24 @@ def test_a_cut_keeps_the_sync(clip: Path, tmp_path: Path, ending: str) -> None:
     copy(clip, target, frames=(7, 12), audio=audio)
     wanted = audio[0].packets[0].pts * audio[0].time_base - first
     assert abs(seconds_after_video(target) - wanted) <= Fraction(1, 1000)
-    assert -Fraction(1024, 48000) < wanted <= 0
+    assert -2 * Fraction(1024, 48000) < wanted <= -Fraction(1024, 48000)
+
+
+def test_a_cut_sounds_as_the_whole_from_its_first_moment_on(
+    clip: Path, tmp_path: Path, ffmpeg: Callable[..., bytes]
+) -> None:
+    target = tmp_path / "cut.mp4"
+    first, last = Fraction(7, 25), Fraction(12, 25)
+    copy(
+        clip, target, frames=(7, 12), audio=read_audio(clip, start_seconds=first, end_seconds=last)
+    )
+    whole, cut = (
+        np.frombuffer(ffmpeg("-i", path, "-f", "s16le", "-ac", "1", "-"), np.int16).astype(int)
+        for path in (clip, target)
+    )
+    begin = round(first * 48000)
+    assert len(cut) > 9000
+    assert np.abs(cut - whole[begin : begin + len(cut)])[:9000].max() <= 2
 
 
 def test_sound_long_before_the_first_frame_moves_the_video(clip: Path, tmp_path: Path) -> None:

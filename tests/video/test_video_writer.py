@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -218,6 +219,42 @@ def test_pngs_are_lossless(tmp_path: Path, describe: Describe) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     back = torch.stack([frame.rgb for frame in VideoReader(tmp_path / "f%05d.png")])
     assert torch.equal(back, noise)
+
+
+def test_no_png_is_moved_where_one_has_no_place(
+    tmp_path: Path, describe: Describe, picture: Picture
+) -> None:
+    (tmp_path / "3.png").mkdir()
+    (tmp_path / "1.png").write_bytes(b"kept")
+    with pytest.raises(VideoError, match=r"3.png: is there already and is no regular file"):
+        write(tmp_path / "%d.png", describe(), [picture(i) for i in range(3)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.png", "3.png"]
+    assert (tmp_path / "1.png").read_bytes() == b"kept"
+
+
+class Slow(io.RawIOBase):
+    """Takes some bytes at a time, as a socket does; at last none."""
+
+    def __init__(self, most: int) -> None:
+        self.taken, self._most = bytearray(), most
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int | None:
+        part = bytes(data[: min(1000, self._most - len(self.taken))])
+        self.taken += part
+        return len(part) or None
+
+
+def test_a_raw_file_gets_every_byte(describe: Describe, picture: Picture) -> None:
+    whole, slow = io.BytesIO(), Slow(1 << 20)
+    for target in (whole, slow):
+        write(target, describe(), [picture(0), picture(1)])
+    assert len(whole.getvalue()) > 9000
+    assert bytes(slow.taken) == whole.getvalue()
+    with pytest.raises(VideoError, match="takes no more bytes"):
+        write(Slow(5000), describe(), [picture(0), picture(1)])
 
 
 def test_standard_output_is_y4m(tmp_path: Path) -> None:
