@@ -23,6 +23,7 @@ from torch import Tensor
 from inrcodec._segment_codec import (
     PRECISIONS,
     SegmentDecoder,
+    most_segment_bytes,
     read_config,
     read_segment,
 )
@@ -325,7 +326,8 @@ class VideoDecoder:
             return held.decoder
 
     def _load_segment(self, index: int) -> SegmentDecoder:
-        config, data = self.segment_config(index), self._file.segment(index)
+        config = self.segment_config(index)
+        data = self._file.segment(index, max_bytes=most_segment_bytes(config))
         with self._named():
             quantized = read_segment(config, data, version=self._file.version)
         return SegmentDecoder.load(config, quantized, device=self.device, precision=self.precision)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from inrcodec._decoder import VideoDecoder
-from inrcodec._segment_codec import embedding_grid, tensor_layout
+from inrcodec._segment_codec import embedding_grid, most_segment_bytes, tensor_layout
 from inrcodec.bitstream import InrFile, segment_sizes
 from inrcodec.models import NetworkConfig, count_parameters, macs_per_frame
 
@@ -37,7 +37,7 @@ def describe(path: str | Path) -> dict[str, Any]:
             configs.append(config)
             names, counts, groups = tensor_layout(config)
             segment = segment_sizes(
-                file.segment(i),
+                file.segment(i, max_bytes=most_segment_bytes(config)),
                 counts,
                 groups,
                 grid=embedding_grid(config),

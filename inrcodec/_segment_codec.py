@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -37,6 +38,8 @@ _CACHED_BYTES = 1 << 22  # of the widest map, on a CPU: larger batches are slowe
 _SMALL_MAPS_AT_ONCE = 8  # frames
 _CACHED_VALUES = 1 << 17  # of a frame, rounded at once
 _ROUNDS = 2.0**23  # added to a float, it leaves the nearest integer in the lowest bits
+# Of a segment, more than its side information and states take: in all, and for each tensor.
+_SIDE_BYTES, _SIDE_BYTES_A_TENSOR = 1 << 20, 64
 _WORDS = {2: torch.int16, 4: torch.int32}  # what holds one row of a cell of so many bytes
 
 
@@ -187,9 +190,8 @@ def tensor_layout(config: NetworkConfig) -> tuple[list[str], list[int], list[int
 
     They are the decoder's parameters, then the channels of the embeddings, motion last.
     """
-    decoder = build_on_meta(config).decoder
-    names = [name for name, _ in decoder.named_parameters()]
-    sizes = [parameter.numel() for parameter in decoder.parameters()]
+    weights = _weights(config)
+    names, sizes = [name for name, _ in weights], [size for _, size in weights]
     groups = [len(names)]
     if config.embedding_shape is not None:
         channels, rows, columns = config.embedding_shape
@@ -199,6 +201,12 @@ def tensor_layout(config: NetworkConfig) -> tuple[list[str], list[int], list[int
         sizes += [config.num_frames * rows * columns] * channels
         groups.append(channels)
     return names, sizes, groups
+
+
+@lru_cache(maxsize=8)  # a segment is measured before it is read
+def _weights(config: NetworkConfig) -> tuple[tuple[str, int], ...]:
+    named = build_on_meta(config).decoder.named_parameters()
+    return tuple((name, parameter.numel()) for name, parameter in named)
 
 
 def read_config(
@@ -219,6 +227,13 @@ def read_config(
         )
     except ModelError as exc:
         raise BitstreamError(f"header: {exc}") from exc
+
+
+def most_segment_bytes(config: NetworkConfig) -> int:
+    """Return a length that no segment's payload has: a symbol takes up to 4 bytes of it."""
+    _, sizes, groups = tensor_layout(config)
+    num_symbols = sum(sizes) + config.num_frames  # with the gains
+    return _SIDE_BYTES + _SIDE_BYTES_A_TENSOR * sum(groups) + 4 * num_symbols
 
 
 def read_segment(config: NetworkConfig, data: bytes, *, version: int) -> QuantizedTensors:

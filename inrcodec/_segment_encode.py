@@ -46,6 +46,8 @@ _EMBEDDING_BITS = 0.4  # of a value of an embedding, coded as changes, over a we
 _LEAST_KEPT, _TOLERANCE = 0.981, 0.985
 _AIM = 0.993
 _MAX_ADJUSTMENTS = 12
+# Octaves by which steps get finer before channels are coded value by value, each a pack of its own.
+_MOST_FINER = 2
 
 
 @dataclass(frozen=True)
@@ -230,9 +232,15 @@ def _pack(
     _, _, groups = tensor_layout(config)
     grid = embedding_grid(config) if in_context else None
     symbols = _quantized(tensors, codes, global_step)
+    num_plain = num_finer = 0
     while True:
         try:
-            return pack_segment(QuantizedTensors(global_step, codes, symbols), groups, grid=grid)
+            return pack_segment(
+                QuantizedTensors(global_step, codes, symbols),
+                groups,
+                grid=grid,
+                num_plain=num_plain,
+            )
         except TooDenseError as exc:  # embeddings of a clip at rest, say, which take hardly a byte
             dense = range(sum(groups[: exc.group]), sum(groups[: exc.group + 1]))
             finer = admissible_step_codes(tensors, shift_step_codes(codes, dense, -8), global_step)
@@ -240,12 +248,16 @@ def _pack(
             is_settled = any(symbols[i].any() for i in dense) and all(
                 np.array_equal(halves[i], 2 * symbols[i]) for i in dense
             )
-            if finer != codes and not is_settled:
-                codes, symbols = finer, halves
-            elif grid is not None:  # changes of 0 stay so at any step: value by value, then
-                grid = None
+            may_be_plain = grid is not None and exc.group > 0 and num_plain < groups[exc.group]
+            if may_be_plain and (is_settled or finer == codes or num_finer == _MOST_FINER):
+                num_plain += 1  # changes of 0 stay so at any step: value by value, then
+            elif finer != codes:
+                codes, symbols, num_finer = finer, halves, num_finer + 1
             else:
-                raise
+                raise RateError(
+                    f"{exc}: the clip hardly changes; wish for more bytes, shorter segments "
+                    "(--segment-frames), or fewer embeddings (--model-set embedding_channels=1)"
+                ) from exc
 
 
 def _quantized(

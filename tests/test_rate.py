@@ -17,10 +17,11 @@ from inrcodec._segment_encode import (
     fit_segment,
     size_network,
 )
-from inrcodec.bitstream import segment_sizes, unpack_segment
+from inrcodec.bitstream import pack_segment, segment_sizes, unpack_segment
 from inrcodec.errors import RateError
 from inrcodec.fitting import FitResult, InterruptFlag, recipe_config
 from inrcodec.models import NetworkConfig, for_budget
+from inrcodec.quantization import QuantizedTensors
 
 
 @pytest.fixture(scope="module")
@@ -143,5 +144,9 @@ def test_settled_values_of_a_clip_at_rest_are_coded_one_by_one(
     data = _pack(config, tensors, [0] * len(sizes), step, in_context=True)
     read = unpack_segment(data, sizes, groups, grid=embedding_grid(config))
     assert list(read.step_codes) == [0] * len(sizes)
+    # One channel so is dense enough; the others are coded as changes, which are none.
+    plain = QuantizedTensors(read.global_step, read.step_codes, read.symbols)
+    all_plain = pack_segment(plain, groups, grid=embedding_grid(config), num_plain=groups[1])
+    assert len(data) < len(all_plain) - sum(sizes[groups[0] :]) // 4
     for values, tensor in list(zip(read.weights(), tensors, strict=True))[groups[0] :]:
         assert np.abs(values - tensor).max() < 1e-4

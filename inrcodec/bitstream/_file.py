@@ -91,9 +91,14 @@ class InrFile:
             self.close()
             raise BitstreamError(f"{self.name}: {exc}") from exc
 
-    def segment(self, index: int) -> bytes:
-        """Return the payload of segment `index`'s section, checked."""
-        return self._section(sections.SEGMENT, index, self._lengths[index])
+    def segment(self, index: int, *, max_bytes: int | None = None) -> bytes:
+        """Return the payload of segment `index`'s section, checked; a longer one is not read."""
+        length = self._lengths[index]
+        if max_bytes is not None and length > max_bytes:
+            raise BitstreamError(
+                f"{self.name}: segment {index} has {length} bytes, must have <= {max_bytes}"
+            )
+        return self._section(sections.SEGMENT, index, length)
 
     def audio(self, index: int) -> bytes:
         """Return the payload of audio stream `index`'s section, checked."""

@@ -47,7 +47,11 @@ class SegmentSizes:
 
 
 def pack_segment(
-    quantized: QuantizedTensors, groups: Sequence[int], *, grid: Grid | None = None
+    quantized: QuantizedTensors,
+    groups: Sequence[int],
+    *,
+    grid: Grid | None = None,
+    num_plain: int = 0,
 ) -> bytes:
     """Entropy-code `quantized` into the payload of a section SEGM.
 
@@ -58,12 +62,15 @@ def pack_segment(
         quantized: the segment's integers.
         groups: how many tensors each payload holds, in order, adding up to all of them.
         grid: frames, rows and columns of the tensors of the second group, if they are such grids.
+        num_plain: how many of these are coded value by value, as they are; none is in context then.
 
     Raises:
         TooDenseError: the symbols are too many for the bytes they take.
     """
     if grid is None or len(groups) < 2:
         return pack_plain(quantized, groups, None)
+    if num_plain:
+        return pack_plain(quantized, groups, grid, num_plain=num_plain)
     in_context = pack_in_context(quantized, groups, grid)
     if in_context is not None and math.prod(grid) * groups[1] > _FEW_SYMBOLS:
         return in_context
@@ -92,13 +99,8 @@ def unpack_segment(
         BitstreamError: what is wrong, before anything large is allocated.
     """
     coded = _decode(data, sizes, groups, grid, version)
-    side, symbols = coded.side, coded.tensors
-    if coded.in_context is not None:
-        symbols = symbols + _checked(coded.in_context.channels())
-    elif grid is not None and len(symbols) > groups[0]:
-        cubes = np.stack([tensor.reshape(grid) for tensor in symbols[groups[0] :]])
-        symbols = symbols[: groups[0]] + _checked(channels_of(cubes, side.predictions))
-    return QuantizedTensors(side.global_step, side.step_codes, symbols)
+    symbols = coded.symbols(groups, grid)
+    return QuantizedTensors(coded.side.global_step, coded.side.step_codes, symbols)
 
 
 def segment_sizes(
@@ -114,6 +116,7 @@ def segment_sizes(
     Arguments and errors are those of `unpack_segment`.
     """
     coded = _decode(data, sizes, groups, grid, version)
+    coded.symbols(groups, grid)  # which are checked on the way
     models = coded.side.models
     costs = [16 - np.log2(np.array(model.frequencies())) for model in models]
     tensor_bits = []
@@ -143,6 +146,19 @@ class _Coded:
     tensors: list[NDArray[np.int32]]  # as they were coded, flat, but for those in context
     in_context: InContext | None
 
+    def symbols(self, groups: Sequence[int], grid: Grid | None) -> list[NDArray[np.int32]]:
+        """Return the symbols of all tensors, flat, those of the second group no longer predicted.
+
+        Raises:
+            BitstreamError: one is out of its range.
+        """
+        if self.in_context is not None:
+            return self.tensors + _checked(self.in_context.channels())
+        if grid is None or len(self.tensors) == groups[0]:
+            return self.tensors
+        cubes = np.stack([tensor.reshape(grid) for tensor in self.tensors[groups[0] :]])
+        return self.tensors[: groups[0]] + _checked(channels_of(cubes, self.side.predictions))
+
     def by_table(self) -> Iterator[list[tuple[int, NDArray[np.int32]]]]:
         """Yield for each tensor, and at last for the gains, which symbols have which table."""
         for table, symbols in zip(self.side.table_of, self.tensors, strict=True):
@@ -156,12 +172,18 @@ class _Coded:
         yield [(self.side.levels.gain_table, self.in_context.gains)]
 
 
-def pack_plain(quantized: QuantizedTensors, groups: Sequence[int], grid: Grid | None) -> bytes:
-    """Pack each tensor with one table, those of the second group perhaps predicted in time."""
+def pack_plain(
+    quantized: QuantizedTensors, groups: Sequence[int], grid: Grid | None, *, num_plain: int = 0
+) -> bytes:
+    """Pack each tensor with one table, those of the second group perhaps predicted in time, but for
+    the first `num_plain`.
+    """
     coded = list(quantized.symbols)
     predictions = [Prediction.NONE] * sum(groups[1:])
     if grid is not None and grid[0] > 1:
         for i, symbols in enumerate(coded[groups[0] :]):
+            if i < num_plain:
+                continue
             among = (Prediction.NONE, Prediction.TIME)
             predictions[i], residuals = best_residuals(symbols.reshape(grid), among)
             coded[groups[0] + i] = residuals.ravel()

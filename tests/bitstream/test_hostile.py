@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -19,15 +20,18 @@ import numpy as np
 import pytest
 
 from inrcodec import VideoDecoder
+from inrcodec._info import describe
 from inrcodec._segment_codec import read_config, tensor_layout
-from inrcodec.bitstream import _in_context
+from inrcodec.bitstream import _file, _in_context
 from inrcodec.bitstream._segment import pack_in_context
 from inrcodec.entropy import MixtureModel, rans_compress
+from inrcodec.errors import BitstreamError
 from inrcodec.quantization import Prediction, QuantizedTensors
 
 Sections = list[tuple[bytes, bytes]]
 
-MAX_SECONDS = 1.0
+# The promise is 1 s; half as much again is for a machine that runs other tests meanwhile.
+MAX_SECONDS = 1.5
 MAX_GROWTH_BYTES = 200 << 20
 
 PLAYER = """
@@ -184,6 +188,7 @@ def cases(
         packets = _audio([0, 0, 0, 0, size] * count)
         parts = (*sections[2:4], (b"AUDI", packets))
         found[f"packets-of-{size}-bytes"] = framed(sections[0][1], *parts)
+    found["segment-2e24"] = one_segment(2, bytes(1 << 24))
     found["tables-700"] = _many_tables(one_segment)
     found["diagonals-2e13"] = _many_diagonals(one_segment)
     for name in ("../../../etc/passwd", "/dev/zero", "hnerv\0", "os.system", "HNERV", "🎞" * 64):
@@ -213,6 +218,25 @@ def cases(
         payload = _context_payload(2048, sizes, groups[0], b"\1", log_states)
         found[f"context-states-{log_states}"] = one_segment(4096, payload)
     return found
+
+
+def test_info_reads_as_strictly_as_a_decoder(cases: dict[str, bytes], tmp_path: Path) -> None:
+    path = tmp_path / "a.inr"
+    path.write_bytes(cases["diagonals-2e13"])
+    for read in (describe, lambda path: VideoDecoder(path)[0]):
+        with pytest.raises(BitstreamError, match="differences add up to"):
+            read(path)
+
+
+def test_a_segment_longer_than_its_network_has_is_not_read(
+    cases: dict[str, bytes], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.inr"
+    path.write_bytes(cases["segment-2e24"])
+    with mock.patch.object(_file.InrFile, "_section", side_effect=AssertionError):
+        for read in (describe, lambda path: VideoDecoder(path)[0]):
+            with pytest.raises(BitstreamError, match="segment 0 has 16777216 bytes, must have <="):
+                read(path)
 
 
 def _with(good: dict[str, Any], key: str, value: bytes) -> bytes:
