@@ -18,7 +18,7 @@ from inrcodec._presets import SEGMENT_FRAMES
 from inrcodec._quality_search import MAX_ROUNDS, search_quality
 from inrcodec._report import EncodeReport
 from inrcodec._rounds import EncodedVideo, Plan, check_time, encode_round
-from inrcodec.errors import TimeError
+from inrcodec.errors import RateError, TimeError
 from inrcodec.fitting import FitProgress
 from inrcodec.metrics import MAX_PSNR_DB
 from inrcodec.video import RawVideoFormat
@@ -155,16 +155,21 @@ def encode(
         num_bytes = encoding.bytes_of_size(size_bytes)
     encoding.find_motions()
     if psnr is None:
-        encoded = encode_round(
-            encoding.job,
-            num_bytes,
-            name="0",
-            seconds=encoding.options.time_seconds,
-            session=encoding.session,
-            bars=encoding.bars,
-        )
+        with encoding.naming_audio():
+            encoded = encode_round(
+                encoding.job,
+                num_bytes,
+                name="0",
+                seconds=encoding.options.time_seconds,
+                session=encoding.session,
+                bars=encoding.bars,
+            )
     else:
-        encoded = _search(encoding, psnr, num_bytes)
+        try:
+            encoded = _search(encoding, psnr, num_bytes)
+        except RateError:  # the same call would go on to the same end
+            encoding.session.remove()
+            raise
     report = encoding.write(encoded, Path(output))
     encoding.session.remove()
     return report

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,11 +28,11 @@ from inrcodec._progress import ProgressBars
 from inrcodec._report import EncodeReport
 from inrcodec._rounds import SCORED_AT_ONCE, EncodedVideo, check_time
 from inrcodec._segment_encode import split_segments
-from inrcodec._session import MOTIONS, Session
+from inrcodec._session import MOTIONS, Session, checkpoint_path
 from inrcodec._sizing import EncodeJob
 from inrcodec._source import Source, SourceOptions, read_source
 from inrcodec.bitstream import is_inr_file, pack_audio, section_bytes, write_atomically
-from inrcodec.errors import RateError, VideoError
+from inrcodec.errors import CheckpointError, RateError, VideoError
 from inrcodec.fitting import (
     ClipMotion,
     FitConfig,
@@ -52,6 +53,8 @@ from inrcodec.models import (
 )
 from inrcodec.video import RawVideoFormat
 from inrcodec.video._types import exact_rate
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -157,22 +160,24 @@ class Encoding:
             raise VideoError(f"{output}: folder {output.parent} does not exist")
         self.source = source
         self.check_target(output)
-        try:
-            probe_folder(output)
-        except OSError as exc:
-            raise VideoError(f"{output}: cannot be written: {exc.strerror or exc}") from exc
-
+        checkpoint = checkpoint_path(output)
+        if checkpoint.exists() and not options.resume:
+            raise CheckpointError(
+                f"{checkpoint} is there, of an interrupted encode: go on with it (--resume), or "
+                "delete it"
+            )
         self.bars = ProgressBars(enabled=options.progress, on_fit=options.on_progress)
         clip = _read(source, options, self.bars)
         read_seconds = time.perf_counter() - started
         self.bpp = chosen.bpp  # of the preset
-        of_size = any(wishes.get(name) is not None for name in ("size_bytes", "sizes_bytes"))
+        sizes = [wishes.get(name) for name in ("size_bytes", "sizes_bytes")]
+        self._has_sizes = any(size is not None for size in sizes)
         self.session = Session(
             output,
             {
                 **wishes,
                 **_fingerprint(self.options, device),
-                "audio": options.audio if of_size else None,  # takes bytes from the fit
+                "audio": options.audio if self._has_sizes else None,  # takes bytes from the fit
             },
             clip.frames,
             time_seconds=self.options.time_seconds,
@@ -180,9 +185,11 @@ class Encoding:
             started=started,
         )
         self.session.spend("read", read_seconds)
-        if options.time_seconds is not None:
+        if options.time_seconds is not None and self.session.time_seconds is not None:
             # The imports that a command takes out of its time differ from call to call.
             fit_config = replace(fit_config, seconds=self.session.time_seconds)
+            bound = min(options.time_seconds, self.session.time_seconds)
+            self.options = replace(self.options, time_seconds=bound)
         self.job = EncodeJob(
             clip,
             [pack_audio(stream) for stream in clip.audio],
@@ -197,7 +204,8 @@ class Encoding:
         )
 
     def check_target(self, path: Path) -> None:
-        """Refuse a file to write that is the source, or is there and is no `.inr` file.
+        """Refuse a file to write that is the source, is there and is no `.inr` file, or that has no
+        place: hours may go into it.
 
         Raises:
             VideoError: so it is.
@@ -207,6 +215,11 @@ class Encoding:
             raise VideoError(f"{path}: is the source, and would be overwritten")
         if path.exists() and path.stat().st_size and not is_inr_file(path):
             raise VideoError(f"{path}: is there already and is no .inr file; delete it first")
+        try:
+            probe_folder(path)  # of the checkpoint
+            probe_folder(replaced_file(path))
+        except OSError as exc:
+            raise VideoError(f"{path}: cannot be written: {exc.strerror or exc}") from exc
 
     def find_motions(self) -> None:
         """Find the motion of every segment, for networks that follow it.
@@ -217,8 +230,40 @@ class Encoding:
         before = self.session.seconds()
         if self.options.time_seconds is not None and self.session.is_new:
             check_time(self.options.time_seconds - before)
-        self.job = replace(self.job, motions=_find_motions(self.job, self.session, self.bars))
+        self.job = replace(self.job, motions=self._find_motions())
         self.session.spend("motion", self.session.seconds() - before)
+
+    def _find_motions(self) -> tuple[ClipMotion | None, ...]:
+        """Return the motion of every segment, where its network is to follow it; found once."""
+        job, session = self.job, self.session
+        kept = session.finished.get(MOTIONS)
+        if kept is not None:
+            return tuple(None if m is None else ClipMotion(**m) for m in kept["segments"])
+        motions = tuple(
+            find_motion(
+                job.source.frames[a:b],
+                model=job.model,
+                settings=job.model_settings,
+                max_kmac_per_pixel=job.max_kmac_per_pixel,
+                progress=self._while_time_is_left,
+            )
+            for a, b in split_segments(len(job.source.frames), job.segment_frames)
+        )
+        if any(motions):
+            segments = [None if m is None else vars(m) for m in motions]
+            session.remember(MOTIONS, {"segments": segments})
+        return motions
+
+    def _while_time_is_left(self, runs: Collection[Item]) -> Iterator[Item]:
+        """Yield runs of frames whose motion is sought.
+
+        Raises:
+            TimeError: it has taken all the time there is.
+        """
+        for run in self.bars.wrap(runs, len(runs), "motion"):
+            if self.options.time_seconds is not None:
+                check_time(self.options.time_seconds - self.session.seconds())
+            yield run
 
     def bytes_of_bpp(self, bpp: float) -> int:
         """Return what the file may take at so many bits per pixel, audio excluded."""
@@ -231,13 +276,33 @@ class Encoding:
         Raises:
             RateError: its audio alone takes as much.
         """
-        audio_bytes = sum(section_bytes(len(payload)) for payload in self.job.audio)
+        audio_bytes = self._audio_bytes()
         if audio_bytes >= size_bytes:
             raise RateError(
                 f"audio alone takes {audio_bytes} of {size_bytes} bytes; "
                 "wish a larger size, or leave the audio out (--no-audio)"
             )
         return size_bytes - audio_bytes
+
+    @contextmanager
+    def naming_audio(self) -> Iterator[None]:
+        """Say, where a size of the whole file is wished for, that a refused one is without audio.
+
+        Raises:
+            RateError: as it was raised inside, with that.
+        """
+        try:
+            yield
+        except RateError as exc:
+            if not (self._has_sizes and self.job.audio):
+                raise
+            raise RateError(
+                f"{exc} (bytes without those of the audio, {self._audio_bytes()} of the wished "
+                "size; --no-audio leaves it out)"
+            ) from exc
+
+    def _audio_bytes(self) -> int:
+        return sum(section_bytes(len(payload)) for payload in self.job.audio)
 
     def psnr_db(self, encoded: EncodedVideo) -> float:
         """Return the mean PSNR of what decodes, in dB."""
@@ -323,28 +388,6 @@ def _fingerprint(options: EncodeOptions, device: torch.device) -> dict[str, Any]
         "timed": options.time_seconds is not None,
         "device": device.type,
     }
-
-
-def _find_motions(
-    job: EncodeJob, session: Session, bars: ProgressBars
-) -> tuple[ClipMotion | None, ...]:
-    """Return the motion of every segment, where its network is to follow it; found once."""
-    kept = session.finished.get(MOTIONS)
-    if kept is not None:
-        return tuple(None if m is None else ClipMotion(**m) for m in kept["segments"])
-    motions = tuple(
-        find_motion(
-            job.source.frames[a:b],
-            model=job.model,
-            settings=job.model_settings,
-            max_kmac_per_pixel=job.max_kmac_per_pixel,
-            progress=lambda pairs: bars.wrap(pairs, len(pairs), "motion"),
-        )
-        for a, b in split_segments(len(job.source.frames), job.segment_frames)
-    )
-    if any(motions):
-        session.remember(MOTIONS, {"segments": [None if m is None else vars(m) for m in motions]})
-    return motions
 
 
 def _report(

@@ -95,7 +95,8 @@ def encode_ladder(
         raise RateError(f"{min(sizes)} bytes are too few for a file")
     if len(set(sizes)) < len(sizes):
         raise ValueError(f"{list(wished[0])} are wished for, {sizes} bytes: each must be another")
-    _check_range(sizes)
+    with encoding.naming_audio():
+        _check_range(sizes)
     names = sizes_bytes or sizes
     paths = [Path(output).with_name(Path(output).name.replace(_PLACE, str(n))) for n in names]
     for path in paths:
@@ -103,9 +104,10 @@ def encode_ladder(
     _lengthen_phase(encoding)
     encoding.find_motions()
     reports = {}
-    for size, encoded, code_seconds in _rungs(encoding, sizes):
-        path = paths[sizes.index(size)]
-        reports[size] = encoding.write(encoded, path, code_seconds=code_seconds)
+    with encoding.naming_audio():
+        for size, encoded, code_seconds in _rungs(encoding, sizes):
+            path = paths[sizes.index(size)]
+            reports[size] = encoding.write(encoded, path, code_seconds=code_seconds)
     encoding.session.remove()
     return [reports[size] for size in sizes]
 

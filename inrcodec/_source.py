@@ -117,8 +117,17 @@ def read_source(
     except ValueError as exc:
         raise VideoError(f"{path}: {exc}") from exc
     audio = _read_audio(path, options, timestamps, metadata.time_base)
-    frames = torch.stack([frame.rgb for frame in read])
-    return Source(frames, timestamps, metadata, audio)
+    frames = [frame.rgb for frame in read]
+    del read
+    return Source(_stack(frames), timestamps, metadata, audio)
+
+
+def _stack(frames: list[Tensor]) -> Tensor:
+    """Return frames as one tensor; the list is emptied, so that memory holds each of them once."""
+    stacked = torch.empty((len(frames), *frames[0].shape), dtype=frames[0].dtype)
+    for index in reversed(range(len(frames))):
+        stacked[index] = frames.pop()
+    return stacked
 
 
 def _expected_frames(metadata: VideoMetadata, wanted: tuple[int, int | None] | None) -> int | None:
@@ -135,10 +144,9 @@ def _read_audio(
     if not options.audio:
         return []
     if options.frames is None:
-        # With the packets before the first frame that prime the audio decoder.
         return read_audio(path)
     return read_audio(
         path,
-        start_seconds=timestamps.first * time_base,
+        start_seconds=timestamps.first * time_base if options.frames[0] > 0 else None,
         end_seconds=timestamps.end * time_base,
     )

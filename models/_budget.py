@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from inrcodec.errors import ModelError, ModelSizeError
 
 from ._config import (
+    MAX_DECODER_PARAMS,
     NetworkConfig,
     Sizing,
     annotation,
@@ -142,9 +143,10 @@ def _refusal(nearest: NetworkConfig, num_params: int, what: str) -> ModelSizeErr
 
 def _fits(sized: Any, base_width: int, num_params: int) -> bool:
     try:
-        return count_parameters(sized(base_width)).total <= num_params
+        size = count_parameters(sized(base_width))
     except ModelError:  # a feature map beyond the limits
         return False
+    return size.total <= num_params and size.decoder <= MAX_DECODER_PARAMS
 
 
 def _error(config: NetworkConfig, num_params: int) -> float:

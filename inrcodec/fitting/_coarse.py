@@ -43,7 +43,8 @@ def coarse_share(
     # As many steps are fewer visits of whole frames. GPUs were not measured.
     if not is_able or config.seconds is None or device.type != "cpu":
         return 0.0
-    return _SHARE_OF_AVX2 if has_avx2_alone() else _SHARE
+    # The quantised phase is of whole frames.
+    return min(_SHARE_OF_AVX2 if has_avx2_alone() else _SHARE, 1 - config.qat_fraction)
 
 
 def expected_steps(steps: int, progress: float, *, coarse: float = 0.0) -> float:

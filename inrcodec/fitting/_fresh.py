@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
+import warnings
 from collections.abc import Mapping
 
 import torch
@@ -56,7 +57,8 @@ def choose_encoding(
 
     Spectra are magnitudes of the DFT over time, since the encoding is one of time, averaged over
     pixels, without the mean over time, which says nothing of frequencies. Their distance is
-    Wasserstein's. Under 4 frames, which have hardly a spectrum, `config` comes back as it is.
+    Wasserstein's. Under 4 frames, which have hardly a spectrum, `config` comes back as it is, with
+    a warning.
 
     Args:
         config: of a network that `check_fresh` admits.
@@ -65,6 +67,11 @@ def choose_encoding(
         device: where to decode them.
     """
     if len(frames) < _MIN_FRAMES:
+        warnings.warn(
+            f"FreSh leaves the frequencies of {len(frames)} frames as they are: it wants "
+            f"{_MIN_FRAMES} or more",
+            stacklevel=2,
+        )
         return config
     indices = _run_of_frames(len(frames))
     target = frames[indices, :, ::_PIXEL_STEP, ::_PIXEL_STEP].float().to(device)

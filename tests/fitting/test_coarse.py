@@ -124,6 +124,7 @@ def test_who_begins_with_small_frames(
     assert share(coarse_fraction=0.0) == 0
     assert share(coarse_fraction=0.4, seconds=None, epochs=3) == 0.4
     assert share(seconds=None, epochs=3) == 0  # a visit of small frames is less than one
+    assert share(qat_fraction=0.95) == pytest.approx(0.05)  # the quantised phase has whole frames
     assert share(is_packed=False) == 0
     assert share(network("hnerv")) == 0
     config = FitConfig(seconds=60.0)
