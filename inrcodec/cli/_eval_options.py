@@ -52,14 +52,16 @@ def check_anchor(anchor: str | None, given: Any, out: Path) -> None:
         ValueError: it is not.
         EvaluationError: a record is damaged.
     """
+    from inrcodec.evaluation._plan import curve_name
     from inrcodec.evaluation._points import load_points
 
-    if anchor is None or anchor.partition(" ")[0] in given.codecs:
+    planned = [name for codec in given.codecs for name in (codec, curve_name(codec, given))]
+    if anchor is None or anchor in planned:
         return
-    known = {name for point in load_points(out) for name in (point.codec, point.series)}
-    if anchor not in known:
-        codecs = ", ".join(dict.fromkeys([*given.codecs, *sorted(known)]))
-        raise ValueError(f"--anchor is {anchor!r}, must be one of {codecs}")
+    kept = {name for point in load_points(out) for name in (point.codec, point.series)}
+    if anchor not in kept:
+        names = ", ".join(dict.fromkeys([*planned, *sorted(kept)]))
+        raise ValueError(f"--anchor is {anchor!r}, must be one of {names}")
 
 
 def _check_kinds(given: Any, arguments: argparse.Namespace) -> None:

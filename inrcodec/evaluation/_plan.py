@@ -14,10 +14,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from inrcodec import models
 from inrcodec._presets import preset as preset_named
+from inrcodec._provenance import num_cores, processor_name
 from inrcodec._source import source_path
-from inrcodec.evaluation._points import clip_folder, point_path, point_stem
+from inrcodec.evaluation._points import clip_folder, point_path, point_stem, series_name
 from inrcodec.evaluation._scores import check_metrics
 from inrcodec.fitting import recipe_epochs, resolve_device
 
@@ -140,7 +143,8 @@ def plan(
         reference: its frames on disk.
         out: folder of the records.
         options: what is measured.
-        workers: points measured at once: fits in a given time that share the cores are others.
+        workers: points measured at once: fits in a given time that share the cores are others,
+            as are those of other machines.
     """
     from inrcodec.evaluation.codecs import ffmpeg_version
 
@@ -159,10 +163,10 @@ def plan(
     for codec in dict.fromkeys(ordered):
         kind, on_device = kind_of(codec), options
         if kind == "reference":
-            qualities, detail, settings = _reference(codec, options)
+            qualities, settings = _reference(codec, options)
         else:
             on_device = replace(options, device=str(resolve_device(options.device)))
-            qualities, detail, settings = _inr(codec, reference, options, workers)
+            qualities, settings = _inr(codec, reference, options, workers)
         jobs += [
             PointJob(
                 source=_absolute(source),
@@ -170,7 +174,7 @@ def plan(
                 out=out,
                 codec=codec,
                 kind=kind,
-                detail=detail,
+                detail=_detail(codec, options),
                 quality=quality,
                 options=on_device,
                 settings={**clip, "codec": codec, "quality": quality, **settings},
@@ -180,44 +184,65 @@ def plan(
     return jobs
 
 
-Planned = tuple[Sequence[float], str | None, dict[str, Any]]
+Planned = tuple[Sequence[float], dict[str, Any]]
+
+
+def curve_name(codec: str, options: EvalOptions) -> str:
+    """Return the name of the curve that a codec will have."""
+    return series_name(codec, _detail(codec, options))
+
+
+def _detail(codec: str, options: EvalOptions) -> str:
+    """Return how a codec encodes: the preset of a reference codec, the recipe of a network."""
+    from inrcodec.evaluation.codecs import CODECS
+
+    if kind_of(codec) == "inr":
+        return options.recipe or preset_named(options.preset).recipe
+    preset = options.presets.get(codec, CODECS[codec].default_preset)
+    return f"{preset} tune=psnr" if options.tune_psnr else preset
 
 
 def _reference(codec: str, options: EvalOptions) -> Planned:
-    """Return qualities, preset and settings of a reference codec."""
+    """Return qualities and settings of a reference codec."""
     from inrcodec.evaluation.codecs import CODECS
 
-    preset = options.presets.get(codec, CODECS[codec].default_preset)
     qualities = options.qualities.get(codec) or tuple(CODECS[codec].qualities)
-    detail = f"{preset} tune=psnr" if options.tune_psnr else preset
     settings = {
-        "preset": preset,
+        "preset": options.presets.get(codec, CODECS[codec].default_preset),
         "tune_psnr": options.tune_psnr,
         "gop_frames": options.gop_frames,
         "pixel_format": CODECS[codec].pixel_format,  # what the encoder is fed
     }
-    return qualities, detail, settings
+    return qualities, settings
 
 
 def _inr(codec: str, reference: Reference, options: EvalOptions, workers: int) -> Planned:
-    """Return wished bpps, recipe and settings of a network."""
+    """Return wished bpps and settings of a network."""
     chosen = preset_named(options.preset)
-    recipe = options.recipe or chosen.recipe
     epochs = options.epochs
     if epochs is None and options.time_seconds is None:
         prescribed = recipe_epochs(options.recipe, codec) if options.recipe else None
         epochs = prescribed or chosen.epochs
+    device = resolve_device(options.device)
     settings = {
-        "recipe": recipe,
+        "recipe": _detail(codec, options),
         "epochs": epochs,
         "time_seconds": options.time_seconds,
         "workers": None if options.time_seconds is None else workers,
+        "machine": None if options.time_seconds is None else _machine(device),
         "seed": options.seed,
-        "device": resolve_device(options.device).type,
+        "device": device.type,
     }
     if codec == chosen.model:
         settings["preset"] = options.preset  # it bounds what decoding its model may cost
-    return options.bpps or auto_bpps(reference.rgb), recipe, settings
+    return options.bpps or auto_bpps(reference.rgb), settings
+
+
+def _machine(device: torch.device) -> str:
+    """Return what fits in a given time are done on: others do more or less in it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{processor_name()}, {num_cores()} cores"
 
 
 def _absolute(source: str) -> str:

@@ -81,6 +81,7 @@ def test_eval_reports_failed_points(
         (["--preset", "quick", "--recipe", "muon", "--time", "9s"], "preset is 'quick'"),
         (["--recipe", "secret"], "recipe is 'secret'"),
         (["--device", "tpu"], "device is 'tpu'"),
+        (["--anchor", "x265 medium"], "'x265 medium', must be one of hnerv"),
         (["--anchor", "libaom"], "--anchor is 'libaom', must be one of hnerv"),
         (["--video-size", "64x48"], "--video-size is for raw .yuv files"),
         (["--fps", "25"], "go with --video-size"),

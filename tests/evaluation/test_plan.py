@@ -10,10 +10,11 @@ import av
 import pytest
 import torch
 
+from inrcodec._provenance import num_cores, processor_name
 from inrcodec.errors import EvaluationError
 from inrcodec.evaluation import _plan
 from inrcodec.evaluation._clips import prepare_clips
-from inrcodec.evaluation._plan import METHOD, EvalOptions, PointJob, plan
+from inrcodec.evaluation._plan import METHOD, EvalOptions, PointJob, curve_name, plan
 from inrcodec.evaluation._points import load_points
 from inrcodec.evaluation._run import check_call, evaluate
 from inrcodec.evaluation.codecs import ffmpeg_version
@@ -41,11 +42,22 @@ def test_settings_are_all_that_moves_figures(tiny_clip: Path, tmp_path: Path) ->
     assert (x264["pixel_format"], vvenc["pixel_format"]) == ("yuv420p", "yuv420p10le")
     assert x264["gop_frames"] is None
     assert hnerv["workers"] == 2  # fits of a given time share the cores
+    assert hnerv["machine"] == f"{processor_name()}, {num_cores()} cores"
     assert "preset" not in hnerv
     epochs = replace(BOTH, time_seconds=None, epochs=3, codecs=("hnervpp",))
     ours = jobs_of(tiny_clip, tmp_path, epochs, 2)[-1].settings
     assert ours["workers"] is None
+    assert ours["machine"] is None
     assert ours["preset"] == "medium"  # it bounds what decoding its model may cost
+
+
+def test_a_codec_is_known_by_the_curve_that_it_will_have() -> None:
+    options = replace(BOTH, presets={"x264": "medium"})
+    assert curve_name("x264", options) == "x264 medium"
+    assert curve_name("hnerv", options) == "hnerv"
+    told = replace(options, recipe="paper", tune_psnr=True)
+    names = [curve_name(codec, told) for codec in ("x264", "vvenc", "hnerv")]
+    assert names == ["x264 medium tune=psnr", "vvenc medium tune=psnr", "hnerv paper"]
 
 
 def test_jobs_hold_in_every_process(
@@ -53,8 +65,10 @@ def test_jobs_hold_in_every_process(
 ) -> None:
     monkeypatch.chdir(tiny_clip.parent)
     monkeypatch.setattr(_plan, "resolve_device", lambda name: torch.device("cuda", 1))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"card of {device}")
     reference, _, ours = jobs_of(Path(tiny_clip.name), tmp_path, BOTH)
     assert (ours.source, ours.options.device) == (str(tiny_clip), "cuda:1")
+    assert ours.settings["machine"] == "card of cuda:1"
     assert (reference.options.device, "device" in reference.settings) == ("auto", False)
 
 
