@@ -345,6 +345,8 @@ def test_time_to_quality_is_the_shortest_budget_that_is_as_good(
     worse = [{**r, "psnr_db": r["psnr_db"] - 0.1 * (r["variant"] == "flagship")} for r in measured]
     (row,) = tables_of(bench, worse)["time-to-quality"][2:]
     assert row == f"{goal} not in 10 min | 29.10 dB |  |"
+    poor = [{**r, "psnr_db": r["psnr_db"] - 10} for r in measured]
+    assert tables_of(bench, poor)["time-to-quality"] == ["Not measured yet."]
 
 
 def test_the_report_writes_page_and_plot(

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,10 @@ def ladder(source: Path, folder: Path, **changes: Any) -> list[inrcodec.EncodeRe
 @pytest.fixture
 def counted_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A number a step that any fit makes."""
+    return count_steps(monkeypatch)
+
+
+def count_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     steps: list[int] = []
     real = _loop._Fit.step
 
@@ -43,11 +48,26 @@ def counted_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return steps
 
 
-def test_every_size_is_met_and_more_bytes_are_more_decibels(
-    tiny_clip: Path, tmp_path: Path, counted_steps: list[int]
-) -> None:
-    reports = ladder(tiny_clip, tmp_path / "out")
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+@dataclass(frozen=True)
+class Whole:
+    """A ladder that nothing interrupted."""
+
+    folder: Path
+    reports: list[inrcodec.EncodeReport]
+    num_steps: int
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    folder = tmp_path_factory.mktemp("ladder") / "whole"
+    with pytest.MonkeyPatch.context() as patched:
+        steps = count_steps(patched)
+        return Whole(folder, ladder(tiny_clip, folder), len(steps))
+
+
+def test_every_size_is_met_and_more_bytes_are_more_decibels(whole: Whole) -> None:
+    reports = whole.reports
+    assert sorted(p.name for p in whole.folder.iterdir()) == [
         "a-12000.inr",
         "a-16000.inr",
         "a-9000.inr",
@@ -66,7 +86,7 @@ def test_every_size_is_met_and_more_bytes_are_more_decibels(
     assert shapes[0] == shapes[1] == shapes[2]
     assert all(report.fit_settings == {"qat_fraction": 0.25} for report in reports)
     # What comes before the quantised phase was done once.
-    assert len(counted_steps) == pytest.approx(STEPS * (0.75 + 3 * 0.25), abs=3)
+    assert whole.num_steps == pytest.approx(STEPS * (0.75 + 3 * 0.25), abs=3)
 
 
 def test_a_file_is_as_good_as_its_report_says(tiny_clip: Path, tmp_path: Path) -> None:
@@ -90,6 +110,7 @@ def test_a_file_is_as_good_as_its_report_says(tiny_clip: Path, tmp_path: Path) -
 @pytest.mark.parametrize("cut_at", [30, STEPS - 12, STEPS + 9, STEPS + 30])
 def test_an_interrupted_ladder_goes_on(
     cut_at: int,
+    whole: Whole,
     tiny_clip: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -97,9 +118,6 @@ def test_an_interrupted_ladder_goes_on(
     interrupt_after: Callable[[int], InterruptFlag],
 ) -> None:
     """In the shared part, in the first size's phase, and in those of the others."""
-    ladder(tiny_clip, tmp_path / "whole")
-    counted_steps.clear()
-
     flag = interrupt_after(cut_at)
 
     @contextmanager
@@ -114,7 +132,7 @@ def test_an_interrupted_ladder_goes_on(
     ladder(tiny_clip, tmp_path / "cut", resume=True)
     # Not a step is made twice.
     assert len(counted_steps) == pytest.approx(STEPS * (0.75 + 3 * 0.25), abs=3)
-    for path in (tmp_path / "whole").iterdir():
+    for path in whole.folder.iterdir():
         assert (tmp_path / "cut" / path.name).read_bytes() == path.read_bytes()
     assert not list((tmp_path / "cut").glob("*.ckpt"))
 

@@ -64,3 +64,12 @@ def test_other_settings_and_budgets_are_left_out(
     committed[0]["preset"] = "slow"
     assert bench.current_records(committed) == committed[1:]
     assert bench.rows(committed, 600.0) == bench.NOTHING
+
+
+def test_a_point_of_our_curve_is_the_mean_over_seeds(
+    bench: ModuleType, committed: list[Record]
+) -> None:
+    other = [{**r, "seed": 1, "psnr_db": r["psnr_db"] + 1} for r in committed]
+    one, both = bench.our_curve(committed), bench.our_curve([*committed, *other])
+    assert [bpp for bpp, _ in both] == pytest.approx([bpp for bpp, _ in one])
+    assert [db for _, db in both] == pytest.approx([db + 0.5 for _, db in one])

@@ -11,34 +11,12 @@ from PIL import Image
 
 import inrcodec
 from inrcodec import models
-from inrcodec._source import SourceOptions, read_source
-from inrcodec.metrics import psnr_db
 
 DECODE = """
 import sys
 import inrcodec
 inrcodec.decode(sys.argv[1], sys.argv[2])
 """
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_low_precision_loses_little_at_35_db(precision: str, well_fitted: Path) -> None:
-    options = SourceOptions(frames=(0, 4), resize=(320, 180))
-    source = read_source("bunny", options, progress=lambda frames, _: frames).frames
-    reference = psnr_db(inrcodec.VideoDecoder(well_fitted, device="cpu")[:], source).mean()
-    decoder = inrcodec.VideoDecoder(well_fitted, device="cpu", precision=precision)
-    assert reference > 34.5
-    assert float(reference - psnr_db(decoder[:], source).mean()) < 0.05
-
-
-@pytest.fixture(scope="module")
-def well_fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four frames of Bunny at about 35 dB."""
-    path = tmp_path_factory.mktemp("inr") / "bunny.inr"
-    options = {"resize": (320, 180), "frames": (0, 4), "audio": False, "device": "cpu"}
-    inrcodec.encode("bunny", path, model="hnervpp", epochs=450, bpp=3.0, **options)
-    return path
 
 
 @pytest.mark.slow

@@ -136,9 +136,13 @@ def test_a_point_of_the_curve_is_an_epoch_of_at_least_16_steps() -> None:
     assert [p.psnr_db for p in curve.points] == pytest.approx([25.0, 25.0])
 
 
-def test_an_ordinary_clip_uses_its_whole_budget() -> None:
-    result = fitted(clip(), epochs=60)
-    assert (result.stopped, result.used_share, result.steps) == ("budget", 1.0, 240)
+@pytest.fixture(scope="module")
+def full() -> FitResult:
+    return fitted(clip(), epochs=60)
+
+
+def test_an_ordinary_clip_uses_its_whole_budget(full: FitResult) -> None:
+    assert (full.stopped, full.used_share, full.steps) == ("budget", 1.0, 240)
 
 
 def test_a_grey_clip_ends_on_a_plateau() -> None:
@@ -147,11 +151,9 @@ def test_a_grey_clip_ends_on_a_plateau() -> None:
     assert result.steps == round(800 * result.used_share) < 500
 
 
-def test_a_goal_ends_the_fit_and_is_reached() -> None:
-    frames = clip()
-    full = fitted(frames, epochs=60)
+def test_a_goal_ends_the_fit_and_is_reached(full: FitResult) -> None:
     goal_db = coded_db(full) - 3
-    result = fitted(frames, epochs=60, goal_db=goal_db)
+    result = fitted(clip(), epochs=60, goal_db=goal_db)
     assert result.stopped == "goal"
     assert result.steps == round(240 * result.used_share) < 220
     assert coded_db(result) >= goal_db
@@ -182,40 +184,51 @@ def test_the_forecast_knows_what_the_coded_file_will_have(monkeypatch: pytest.Mo
     assert last.psnr_db == pytest.approx(before.psnr_db, abs=0.1)  # what rounds softly tells late
 
 
-@pytest.mark.parametrize(("frames", "goal_db"), [(grey(), None), (clip(), 24.0)])
+def ended_early(
+    goal_db: float | None,
+    *,
+    state: dict[str, Any] | None = None,
+    save: Callable[[dict[str, Any]], None] = lambda state: None,
+    interrupt: InterruptFlag | None = None,
+) -> FitResult | None:
+    """A fit that ends at a goal, or without one on a plateau."""
+    return fit(
+        grey() if goal_db is None else clip(),
+        network(),
+        FitConfig(epochs=100, precision="fp32"),
+        num_bytes=9000,
+        device=CPU,
+        goal_db=goal_db,
+        state=state,
+        save=save,
+        interrupt=InterruptFlag() if interrupt is None else interrupt,
+    )
+
+
+@pytest.fixture(scope="module", params=[None, 24.0])
+def whole(request: pytest.FixtureRequest) -> tuple[float | None, FitResult]:
+    """A goal, and the fit to it."""
+    result = ended_early(request.param)
+    assert result is not None
+    assert result.stopped != "budget"
+    return request.param, result
+
+
 @pytest.mark.parametrize("at", [3, 130, 170])  # in an epoch; after the end was moved
 def test_an_earlier_end_is_resumed_bit_for_bit(
-    frames: torch.Tensor,
-    goal_db: float | None,
     at: int,
+    whole: tuple[float | None, FitResult],
     interrupt_after: Callable[[int], InterruptFlag],
 ) -> None:
-    config = FitConfig(epochs=100, precision="fp32")
-
-    def go(state: dict[str, object] | None, flag: InterruptFlag) -> FitResult | None:
-        return fit(
-            frames,
-            network(),
-            config,
-            num_bytes=9000,
-            device=CPU,
-            goal_db=goal_db,
-            state=state,
-            save=saved.append,
-            interrupt=flag,
-        )
-
-    saved: list[dict[str, object]] = []
-    whole = go(None, InterruptFlag())
-    assert whole is not None
-    assert whole.stopped != "budget"
-    assert whole.steps > at
-    assert go(None, interrupt_after(at)) is None
-    resumed = go(saved[-1], InterruptFlag())
+    goal_db, expected = whole
+    assert expected.steps > at
+    saved: list[dict[str, Any]] = []
+    assert ended_early(goal_db, save=saved.append, interrupt=interrupt_after(at)) is None
+    resumed = ended_early(goal_db, state=saved[-1])
     assert resumed is not None
-    assert (resumed.steps, resumed.stopped) == (whole.steps, whole.stopped)
-    assert np.array_equal(np.concatenate(whole.tensors), np.concatenate(resumed.tensors))
-    assert resumed.global_step == whole.global_step
+    assert (resumed.steps, resumed.stopped) == (expected.steps, expected.stopped)
+    assert np.array_equal(np.concatenate(expected.tensors), np.concatenate(resumed.tensors))
+    assert resumed.global_step == expected.global_step
 
 
 def coded_db(result: FitResult) -> float:

@@ -16,6 +16,7 @@ from inrcodec.models._blocks import (
     conv_then_shuffle,
     upsample_bilinear_by_products,
 )
+from inrcodec.models._separable import SeparableResidual
 
 HEIGHT, WIDTH, NUM_FRAMES = 45, 81, 5
 HYBRID = ["hnerv", "hnerv-boost", "hnervpp", "hnervpp-boost"]
@@ -311,3 +312,11 @@ def test_networks_without_an_encoder_need_no_calibration() -> None:
     before = [p.clone() for p in network.parameters()]
     network.calibrate(torch.zeros(8, 3, 64, 96, dtype=torch.uint8))
     assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+
+
+def test_separable_blocks_start_as_the_identity() -> None:
+    blocks = [m for m in small("hnervpp").modules() if isinstance(m, SeparableResidual)]
+    assert blocks
+    for block in blocks:
+        x = torch.randn(1, block.pointwise.in_channels, 5, 7)
+        assert torch.equal(block(x), x)
