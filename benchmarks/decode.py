@@ -199,7 +199,7 @@ def main() -> None:
     runner.add_argument("--models", nargs="+", metavar="NETWORK", help="in place of presets")
     runner.add_argument("--bpp", nargs="+", type=float, default=[0.02, 0.05])
     runner.add_argument("--threads", type=int, default=num_cores())
-    runner.add_argument("--time", type=float, default=60.0, help="seconds of each encode")
+    runner.add_argument("--time", type=float, default=120.0, help="seconds of each encode")
     runner.add_argument("--frames", type=int, default=NUM_FRAMES)
     single = commands.add_parser("point", help="run one point, and print its record")
     single.add_argument("point", metavar="JSON", type=json.loads)

@@ -16,6 +16,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 from equal_time import CLIPS, DEFAULTS, is_current, main, numbers, run_or_list, verify_command
 from equal_time_measure import Point
@@ -71,7 +72,10 @@ def current_records(records: Sequence[Record]) -> list[Record]:
 
 
 def our_curve(records: Sequence[Record]) -> Curve:
-    return sorted((r["bpp"], r["psnr_db"]) for r in records)
+    """Return a point a size, the mean over seeds."""
+    sizes = {r["size_bytes"] for r in records}
+    seeds = [[r for r in records if r["size_bytes"] == size] for size in sizes]
+    return sorted((fmean(r["bpp"] for r in s), fmean(r["psnr_db"] for r in s)) for s in seeds)
 
 
 def other_curves(path: Path = CODECS) -> dict[str, Curve]:

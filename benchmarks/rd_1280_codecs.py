@@ -4,9 +4,9 @@
 
 Each point is encoded from the source's own 4:2:0 planes, as `inrcodec eval` does, decoded, and
 scored in RGB against the frames that ours is fitted to. Bytes are those of the video's packets.
-FFmpeg's default GOP and threads; seconds are for orientation only. `rd_1280_from_rgb.json` has the
-same settings encoded from RGB, which another measured: that way to 4:2:0 and back limits them to
-46.1 dB.
+FFmpeg's default GOP and threads unless the setting says otherwise; seconds are for orientation
+only. `rd_1280_from_rgb.json` has the same settings encoded from RGB, which another measured: that
+way to 4:2:0 and back limits them to 46.1 dB.
 """
 
 from __future__ import annotations
@@ -29,14 +29,17 @@ from inrcodec.evaluation.codecs import ffmpeg_version
 
 RESULT = Path(__file__).resolve().parent / "results" / "rd_1280_codecs.json"
 SIZE = (1280, 640)
-# Codec, preset, tune_psnr, what the setting is called, qualities.
-SETTINGS = (
-    ("x264", "veryslow", False, "veryslow", (22, 26, 30, 34, 38)),
-    ("x264", "veryslow", True, "veryslow, tune psnr", (22, 26, 30, 34, 38)),
-    ("x265", "veryslow", False, "veryslow", (22, 26, 30, 34, 38)),
-    ("x265", "veryslow", True, "veryslow, tune psnr", (22, 26, 30, 34, 38)),
-    ("svtav1", "4", False, "preset 4", (26, 36, 46, 56, 63)),
-    ("vvenc", "medium", True, "medium, qpa 0", (24, 28, 32, 36, 40)),
+_X26X, _AV1, _VVC = (22, 26, 30, 34, 38), (26, 36, 46, 56, 63), (24, 28, 32, 36, 40)
+# Codec, preset, tune_psnr, frames between key frames, what the setting is called, qualities. By
+# default VVenC has a key frame a second, the others have one in these frames, and some at cuts.
+SETTINGS: tuple[tuple[str, str, bool, int | None, str, tuple[int, ...]], ...] = (
+    ("x264", "veryslow", False, None, "veryslow", _X26X),
+    ("x264", "veryslow", True, None, "veryslow, tune psnr", _X26X),
+    ("x265", "veryslow", False, None, "veryslow", _X26X),
+    ("x265", "veryslow", True, None, "veryslow, tune psnr", _X26X),
+    ("svtav1", "4", False, None, "preset 4", _AV1),
+    ("vvenc", "medium", True, None, "medium, qpa 0", _VVC),
+    ("vvenc", "medium", True, 160, "medium, qpa 0, one key frame", _VVC),
 )
 
 
@@ -50,8 +53,8 @@ def main() -> int:
     points = result["points"]
     there = {(p["codec"], p["setting"], p["q"]) for p in points}
     wanted = [
-        (codec, preset, tune_psnr, setting, quality)
-        for codec, preset, tune_psnr, setting, qualities in SETTINGS
+        (codec, preset, tune_psnr, gop_frames, setting, quality)
+        for codec, preset, tune_psnr, gop_frames, setting, qualities in SETTINGS
         for quality in qualities
         if (codec, setting, quality) not in there
     ]
@@ -60,9 +63,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         reference = prepare_reference("bunny", Path(folder), crop=SIZE)
         about["frames"] = reference.rgb.num_frames
-        for codec, preset, tune_psnr, setting, quality in wanted:
+        for codec, preset, tune_psnr, gop_frames, setting, quality in wanted:
             found = encode_and_score(
-                (codec, preset, tune_psnr), quality, reference, feed="yuv", conversion="auto"
+                (codec, preset, tune_psnr),
+                quality,
+                reference,
+                feed="yuv",
+                conversion="auto",
+                gop_frames=gop_frames,
             )
             date = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
             place = {"codec": codec, "setting": setting, "q": quality}

@@ -101,6 +101,7 @@ def encode_and_score(
     *,
     feed: Feed,
     conversion: RgbConversion,
+    gop_frames: int | None = None,
 ) -> Point:
     """Encode with (codec, preset, tune_psnr), decode and score; files are on disk meanwhile."""
     codec_name, preset, tune_psnr = setting
@@ -108,7 +109,13 @@ def encode_and_score(
     with tempfile.TemporaryDirectory() as name_of_folder:
         folder = Path(name_of_folder)
         point = codec.encode(
-            reference, quality, preset=preset, tune_psnr=tune_psnr, feed=feed, folder=folder
+            reference,
+            quality,
+            preset=preset,
+            tune_psnr=tune_psnr,
+            gop_frames=gop_frames,
+            feed=feed,
+            folder=folder,
         )
         rgb, yuv = codec.decode(point, reference, folder, conversion=conversion)
         per_frame = score(reference, rgb, yuv, metrics=METRICS)
