@@ -18,7 +18,7 @@ class SeparableResidual(nn.Module):
     product takes the place of the activation (NAFNet's SimpleGate, arXiv 2204.04676).
 
     Starts as the identity: with random weights, ten of them in a row delay the first thousand
-    steps of a fit.
+    steps of a fit. NeRV++ draws its weights anew (`nervpp`).
     """
 
     def __init__(self, channels: int, *, gated: bool = False) -> None:

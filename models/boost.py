@@ -13,7 +13,11 @@ features are scaled and shifted by the frame index (temporal-aware affine transf
     TAT residual x + conv 3x3(TAT(GELU(conv 3x3(TAT(x)))))
     TAT          x * (1 + scale(time)) + shift(time), each two layers with a ReLU between
 
-`nerv-boost`, `enerv-boost` and `hnerv-boost` are the paper's; `hnervpp-boost` is ours.
+The blocks of `nerv-boost`, `enerv-boost` and `hnerv-boost` are the paper's, and with the authors'
+strides and widths so are their sizes (tests/models/test_parity.py). `for_budget` sizes them by the
+rule of the network inside instead, which differs from the scripts of the authors: their
+`hnerv-boost`, for one, has strides 5, 2, 2, 2, 2 behind 9x16 cells of 16 channels where ours has
+5x9 of 3. `hnervpp-boost` is ours.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """E-NeRV: disentangled spatial-temporal context (Li et al. 2022, arXiv 2207.08132).
 
 Space and time are encoded apart and meet in a small grid, so that no stem of h * w * C columns is
-needed. As the public code; at 720x1280, fc_dim 196, block width 256:
+needed. As the public code, but that time is i / N here, not i / (N - 1); at 720x1280, fc_dim 196,
+block width 256:
 
     cells, index (h w, 2), (B,)     positions in the grid; frame index
     space        (h w, 256)         positional encoding of both axes, one layer, transformer block

@@ -45,14 +45,21 @@ def add_options(parser: argparse.ArgumentParser, *, what: str) -> None:
         "--preset",
         default="medium",
         metavar="NAME",
-        help="fast, medium (default), slow or best",
+        help="fast, medium (default), slow or best: 50, 150, 300 or 1200 visits of a frame, and "
+        "how costly decoding may be",
     )
-    fit.add_argument("--model", metavar="NAME", help="network (inrcodec models)")
+    fit.add_argument(
+        "--model",
+        metavar="NAME",
+        help="network (inrcodec models; default hnervpp, the only one that a preset's bound on "
+        "decoding is for)",
+    )
     fit.add_argument(
         "--recipe",
         metavar="NAME",
-        help="default; ms-ssim: L1 and MS-SSIM loss; muon, soap: Muon or SOAP for the matrices; or "
-        "paper: the network's published loss, optimiser, schedule and epochs",
+        help="default (Muon already for hnervpp); ms-ssim: L1 and MS-SSIM loss; muon, soap: Muon "
+        "or SOAP for the matrices; or paper: the network's published loss, optimiser, schedule "
+        "and epochs",
     )
     fit.add_argument(
         "--fit-set",
@@ -76,7 +83,8 @@ def add_options(parser: argparse.ArgumentParser, *, what: str) -> None:
         type=p.positive_float,
         metavar="X",
         help=f"of a weight, up to {MAX_BITS_PER_PARAMETER:g}, by which the network is sized "
-        f"(default: {BITS_PER_PARAMETER:g}; {bits_for('hnervpp'):g} for hnervpp, ladders apart)",
+        f"(default: {BITS_PER_PARAMETER:g}; {bits_for('hnervpp'):g} for hnervpp, but "
+        f"{BITS_PER_PARAMETER:g} in ladders)",
     )
     fit.add_argument(
         "--fresh",

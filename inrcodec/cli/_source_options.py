@@ -15,9 +15,16 @@ def add_source(group: Any, *, images_have_rate: bool = False) -> None:
         group: of the parser.
         images_have_rate: whether `--fps` is for folders and patterns of images too.
     """
-    group.add_argument("--frames", type=p.frame_range, metavar="A:B", help="half-open range")
+    group.add_argument(
+        "--frames",
+        type=p.frame_range,
+        metavar="A:B",
+        help="frames A to B-1, counted from 0; 10: and :5 leave an end open",
+    )
     group.add_argument("--crop", type=p.pixels, metavar="WxH", help="central, before the resize")
-    group.add_argument("--resize", type=p.pixels, metavar="WxH")
+    group.add_argument(
+        "--resize", type=p.pixels, metavar="WxH", help="scale to this size, after the crop"
+    )
     group.add_argument("--video-size", type=p.pixels, metavar="WxH", help="of a raw .yuv")
     group.add_argument("--pix-fmt", metavar="F", help="of a raw .yuv (default yuv420p)")
     rated = "a raw .yuv or of images" if images_have_rate else "a raw .yuv"
