@@ -41,7 +41,7 @@ def processor_name() -> str:
 
     Virtual ones of several generations have one name.
     """
-    from inrcodec._processor import has_avx2_alone  # imports PyTorch
+    from inrcodec.models import has_avx2_alone  # imports PyTorch
 
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []

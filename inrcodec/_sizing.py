@@ -16,12 +16,18 @@ from torch import Tensor
 
 from inrcodec._motion import PLACE_KMAC_PER_PIXEL, motion_settings
 from inrcodec._presets import BITS_PER_PARAMETER, bits_for
-from inrcodec._processor import has_avx2_alone
 from inrcodec._segment_encode import size_network
 from inrcodec._source import Source
 from inrcodec.errors import ModelError, RateError
 from inrcodec.fitting import ClipMotion, FitConfig, choose_encoding
-from inrcodec.models import NetworkConfig, align_widths, entry, kmac_per_pixel, macs_per_frame
+from inrcodec.models import (
+    NetworkConfig,
+    align_widths,
+    entry,
+    has_avx2_alone,
+    kmac_per_pixel,
+    macs_per_frame,
+)
 
 # A fit that visits every frame less often takes a network whose steps cost less; how often it will
 # is guessed from multiply-accumulates of the decoder a second of fit, of a CPU's core or of a GPU,

@@ -17,6 +17,7 @@ from ._network import (
     kmac_per_pixel,
     macs_per_frame,
 )
+from ._processor import has_avx2_alone
 from ._registry import (
     Entry,
     build,
@@ -71,6 +72,7 @@ __all__ = [
     "entry",
     "for_budget",
     "halves",
+    "has_avx2_alone",
     "kmac_per_pixel",
     "macs_per_frame",
     "names",

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inrcodec._processor import has_avx2_alone
+from ._processor import has_avx2_alone
 
 __all__ = ["Convolution", "convolve"]
 

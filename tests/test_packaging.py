@@ -1,5 +1,6 @@
 """What is installed, what importing it costs, and what must not be in the repository."""
 
+import ast
 import json
 import os
 import re
@@ -55,6 +56,20 @@ def test_version_is_that_of_pyproject(tmp_path: Path) -> None:
     run = run_python("-I", "-c", "import inrcodec; print(inrcodec.__version__)", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip() == version()
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_know_nothing_of_the_codec_but_its_errors(room: str) -> None:
+    known = {"inrcodec.errors"}
+    for file in (ROOT / room).rglob("*.py"):
+        found = set()
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level <= len(file.relative_to(ROOT).parts) - 1, file  # in the room
+                found |= {node.module or ""} if node.level == 0 else set()
+        assert {name for name in found if name.split(".")[0] == "inrcodec"} <= known, file
 
 
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:

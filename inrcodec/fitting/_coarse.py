@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import torch
 
-from inrcodec._processor import has_avx2_alone
 from inrcodec.fitting._config import FitConfig
-from inrcodec.models import Network
+from inrcodec.models import Network, has_avx2_alone
 
 # Of the budget, where it is not given; where a CPU is slow there are few steps, and they are better
 # cheap.

@@ -127,20 +127,44 @@ def test_nothing_begins_after_ctrl_c(tmp_path: Path) -> None:
     assert not any(job.mark("begun").exists() for job in jobs[2:])
 
 
+# Of every process of a call: it leaves a file where a fit begins to save what it has when killed.
+NOTES_FITS = """
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from inrcodec import _rounds
+
+held = _rounds.hold_interrupts
+
+@contextmanager
+def noted():
+    with held() as flag:
+        Path(os.environ["FITS"], str(os.getpid())).touch()
+        yield flag
+
+_rounds.hold_interrupts = noted
+"""
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_what_is_killed_saves_its_fits_and_leaves_no_process(
     how: signal.Signals, tiny_clip: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "inrcodec", "eval", str(tiny_clip), "--out", str(tmp_path)]
+    site, fits, out = (tmp_path / name for name in ("site", "fits", "out"))
+    site.mkdir()
+    fits.mkdir()
+    (site / "sitecustomize.py").write_text(NOTES_FITS)
+    variables = {**os.environ, "PYTHONPATH": str(site), "FITS": str(fits)}
+    command = [sys.executable, "-m", "inrcodec", "eval", str(tiny_clip), "--out", str(out)]
     command += ["--codecs", "hnerv", "--points", "8,12", "--epochs", "1000000", "--workers", "2"]
-    with subprocess.Popen([*command, "--device", "cpu", "-q"], stderr=subprocess.PIPE) as call:
-        wait_for(lambda: len(list(tmp_path.glob("streams/*/*/*.ckpt.json"))) == 2)
-        time.sleep(5)  # the fits begin
+    command += ["--device", "cpu", "-q"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=variables) as call:
+        wait_for(lambda: len(list(fits.iterdir())) == 2)
         family = psutil.Process(call.pid).children(recursive=True)
         call.send_signal(how)
         _, err = call.communicate(timeout=90)
     wait_for(lambda: all(has_ended(process.pid) for process in family))
-    assert len(list(tmp_path.glob("streams/*/*/*.ckpt"))) == 2
+    assert len(list(out.glob("streams/*/*/*.ckpt"))) == 2
     if how == signal.SIGTERM:
         assert call.returncode == 130
         assert b"interrupted: 0 of 2 points are in" in err
