@@ -210,14 +210,14 @@ class Encoding:
         Raises:
             VideoError: so it is.
         """
-        replaced_file(path)
+        target = replaced_file(path)
         if path.exists() and Path(self.source).exists() and path.samefile(self.source):
             raise VideoError(f"{path}: is the source, and would be overwritten")
         if path.exists() and path.stat().st_size and not is_inr_file(path):
             raise VideoError(f"{path}: is there already and is no .inr file; delete it first")
         try:
-            probe_folder(path)  # of the checkpoint
-            probe_folder(replaced_file(path))
+            for place in {path, target}:  # a link's has the checkpoint
+                probe_folder(place)
         except OSError as exc:
             raise VideoError(f"{path}: cannot be written: {exc.strerror or exc}") from exc
 

@@ -50,6 +50,11 @@ def processor_name() -> str:
     return f"{name}, AVX2" if has_avx2_alone() else name
 
 
+def cpu_name() -> str:
+    """Return the processor and how many of its cores this process may run on."""
+    return f"{processor_name()}, {num_cores()} cores"
+
+
 def num_cores() -> int:
     """Return how many cores this process may run on."""
     if hasattr(os, "sched_getaffinity"):

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from inrcodec._provenance import commit, num_cores, processor_name, software_versions
+from inrcodec._provenance import commit, cpu_name, processor_name, software_versions
 from inrcodec._session import checkpoint_path
 from inrcodec.bitstream import write_atomically
 from inrcodec.errors import CheckpointError
@@ -155,7 +155,6 @@ def _device(reported: str) -> str:
     >>> _device("NVIDIA H200").startswith("NVIDIA H200, ")
     True
     """
-    processor = processor_name()
     if reported.startswith("cpu, "):
-        return f"{processor}, {reported.removeprefix('cpu, ')}"
-    return f"{reported}, {processor}, {num_cores()} cores"
+        return f"{processor_name()}, {reported.removeprefix('cpu, ')}"
+    return f"{reported}, {cpu_name()}"

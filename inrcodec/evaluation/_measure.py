@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from inrcodec._encode import encode
-from inrcodec._provenance import commit, num_cores, processor_name, software_versions
+from inrcodec._provenance import commit, cpu_name, software_versions
 from inrcodec.evaluation._decode_inr import decode_inr
 from inrcodec.evaluation._kept_fit import fit_once, stream_path
 from inrcodec.evaluation._leftovers import DECODED_PREFIX
@@ -66,7 +66,7 @@ def _point(
         "preset": job.detail if job.kind == "reference" else job.options.preset,
         "model": None,
         "recipe": None,
-        "device": f"{processor_name()}, {num_cores()} cores",
+        "device": cpu_name(),
         "versions": {**software_versions(), "ffmpeg": ffmpeg_version()},
         "commit": commit(),
         **coded.facts,

@@ -18,7 +18,7 @@ import torch
 
 from inrcodec import models
 from inrcodec._presets import preset as preset_named
-from inrcodec._provenance import num_cores, processor_name
+from inrcodec._provenance import cpu_name
 from inrcodec._source import source_path
 from inrcodec.evaluation._points import clip_folder, point_path, point_stem, series_name
 from inrcodec.evaluation._scores import check_metrics
@@ -240,9 +240,7 @@ def _inr(codec: str, reference: Reference, options: EvalOptions, workers: int) -
 
 def _machine(device: torch.device) -> str:
     """Return what fits in a given time are done on: others do more or less in it."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{processor_name()}, {num_cores()} cores"
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
 
 
 def _absolute(source: str) -> str:
