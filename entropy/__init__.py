@@ -10,7 +10,7 @@ from inrcodec.entropy._context import MAX_GAIN, NUM_LEVELS, MagnitudeContext
 from inrcodec.entropy._interleaved import InterleavedReader, interleaved_compress
 from inrcodec.entropy._mixture import MAX_ALPHABET, TABLE_BITS, MixtureModel
 from inrcodec.entropy._mixture_fit import empirical_entropy_bits, fit_mixture
-from inrcodec.entropy._rans import RansReader, rans_compress, rans_decompress
+from inrcodec.entropy._rans import RansReader, num_entries, rans_compress, rans_decompress
 
 __all__ = [
     "MAX_ALPHABET",
@@ -24,6 +24,7 @@ __all__ = [
     "empirical_entropy_bits",
     "fit_mixture",
     "interleaved_compress",
+    "num_entries",
     "rans_compress",
     "rans_decompress",
 ]

@@ -91,6 +91,15 @@ def check_symbols(
         raise ValueError(f"symbol {symbols[i]} at {i}, must be {lowest[i]} to {highest[i]}")
 
 
+def num_entries(table_indexes: NDArray[np.integer[Any]], models: Sequence[MixtureModel]) -> int:
+    """Add up the sizes of the tables of `(n,)` symbols: how far a decoder may have to look."""
+    return _num_entries(table_indexes, np.array([m.alphabet_size for m in models]))
+
+
+def _num_entries(table_indexes: NDArray[np.integer[Any]], sizes: NDArray[np.int64]) -> int:
+    return int(np.bincount(table_indexes, minlength=sizes.size) @ sizes)
+
+
 class RansReader:
     """Decodes a payload piece by piece: tables may depend on the symbols read before.
 
@@ -98,6 +107,8 @@ class RansReader:
         payload: of `rans_compress`.
         models: one or more probability models.
         num_symbols: that will be read, in all.
+        most_entries: that their tables may have together (`num_entries`), each of which takes time;
+            None for as many as they have.
 
     Raises:
         ValueError: so many symbols have no payload of this length.
@@ -109,9 +120,16 @@ class RansReader:
     >>> reader.end()
     """
 
-    def __init__(self, payload: bytes, models: list[MixtureModel], *, num_symbols: int) -> None:
+    def __init__(
+        self,
+        payload: bytes,
+        models: list[MixtureModel],
+        *,
+        num_symbols: int,
+        most_entries: int | None = None,
+    ) -> None:
         self._payload, self._num_symbols = payload, num_symbols
-        self._num_read = 0
+        self._num_read, self._entries_left = 0, most_entries
         if num_symbols == 0:
             if payload:
                 raise ValueError(f"payload has {len(payload)} bytes, must be empty for no symbols")
@@ -126,16 +144,25 @@ class RansReader:
         self._symbols = np.empty(num_symbols, np.int16)
         self._indexes = np.empty(num_symbols, np.int32)
         self._tables = _Tables(models)
+        self._table_sizes = np.array([model.alphabet_size for model in models])
         self._decoder = _ans().RansDecoder()
         # The coder reads past a payload that is too short: no symbol takes more than one word, so
         # with this padding it cannot leave the buffer.
         self._decoder.set_stream(payload.ljust(most, b"\0"))
 
     def read(self, table_indexes: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
-        """Decode one symbol for each of `table_indexes`, `(n,)` positions in `models`."""
+        """Decode one symbol for each of `table_indexes`, `(n,)` positions in `models`.
+
+        Raises:
+            ValueError: symbols were announced to be fewer, or their tables to be smaller.
+        """
         begin, end = self._num_read, self._num_read + table_indexes.size
         if end > self._num_symbols:
             raise ValueError(f"more than {self._num_symbols} symbols are read")
+        if self._entries_left is not None and table_indexes.size:
+            self._entries_left -= _num_entries(table_indexes, self._table_sizes)
+            if self._entries_left < 0:
+                raise ValueError("tables are too wide for so many symbols in so few bytes")
         symbols = np.empty(table_indexes.size, np.int32)
         for start in range(0, symbols.size, _BLOCK):
             of = slice(start, start + _BLOCK)

@@ -17,6 +17,7 @@ from inrcodec.entropy import (
     MixtureModel,
     RansReader,
     interleaved_compress,
+    num_entries,
     rans_compress,
 )
 
@@ -24,6 +25,9 @@ _MAX_SYMBOLS = 1 << 28
 # A payload of b bytes may stand for so many symbols: no hostile file makes much out of little.
 _FREE_SYMBOLS = 1 << 20
 _SYMBOLS_PER_BYTE = 16
+# One state's decoder walks through a table for each symbol: so many entries take a third of a
+# second, and no symbol that takes a byte has more.
+_FREE_ENTRIES, _ENTRIES_PER_BYTE = 1 << 30, 4096
 # So many steps of all states take a quarter of a second.
 _MAX_LOG_STATES, _MAX_LOG_STEPS = 15, 13
 _MAX_MODELS = 64  # of a segment with interleaved states, whose tables take half a megabyte each
@@ -33,7 +37,7 @@ _MANY_SYMBOLS, _LOG_STEPS = 1 << 20, 12
 
 
 class TooDenseError(ValueError):
-    """More symbols than so few bytes may stand for.
+    """More symbols, or wider tables, than so few bytes may stand for.
 
     Args:
         message: what is wrong.
@@ -82,6 +86,11 @@ def pack_payload(
         raise TooDenseError(
             f"{symbols.size} symbols in {len(payload)} bytes are too many", group=group
         )
+    if not log_states and num_entries(table_indexes, models) > _most_entries(len(payload)):
+        raise TooDenseError(
+            f"the tables of {symbols.size} symbols in {len(payload)} bytes are too wide",
+            group=group,
+        )
     return payload
 
 
@@ -108,12 +117,12 @@ def open_payload(
     """
     if num_symbols > min(_MAX_SYMBOLS, _most_symbols(len(payload))):
         raise ValueError(f"{num_symbols} symbols cannot come from {len(payload)} bytes")
-    log_states = 0
+    log_states, most_entries = 0, _most_entries(len(payload))
     if version > 2 and num_symbols and payload:
         log_states, payload = payload[0], payload[1:]
     may_be_one = version < 3 or num_symbols < _MANY_SYMBOLS or len(models) > _MAX_MODELS
     if log_states == 0 and may_be_one:
-        return RansReader(payload, models, num_symbols=num_symbols)
+        return RansReader(payload, models, num_symbols=num_symbols, most_entries=most_entries)
     least = max(1, (num_symbols - 1).bit_length() - _MAX_LOG_STEPS)
     if not least <= log_states <= _MAX_LOG_STATES:
         raise ValueError(
@@ -130,3 +139,7 @@ def open_payload(
 
 def _most_symbols(payload_bytes: int) -> int:
     return _FREE_SYMBOLS + _SYMBOLS_PER_BYTE * payload_bytes
+
+
+def _most_entries(payload_bytes: int) -> int:
+    return _FREE_ENTRIES + _ENTRIES_PER_BYTE * payload_bytes

@@ -204,7 +204,11 @@ def cases(
     for log_states in (0, 8, 15):
         payload = _many_symbols(one_table, sizes, groups[0], log_states)
         found[f"symbols-many-{log_states}"] = one_segment(num_frames, payload)
-    # Of one state, which they could always be in version 2.
+    # Of one state: as many as that may have, and the last one of the widest table each.
+    num_frames = ((1 << 20) - 1) // a_frame
+    payload = _last_of_the_widest_table(sizes, groups[0], num_frames * a_frame)
+    found["symbols-at-the-end"] = one_segment(num_frames, payload)
+    # Which they could always be in version 2.
     num_frames = ((1 << 20) + 16 * 150_000) // a_frame
     payload = _many_symbols(one_table, sizes, groups[0], log_states=None, num_bytes=150_000)
     found["symbols-of-version-2"] = _of_version_2(one_segment(num_frames, payload))
@@ -358,6 +362,20 @@ def _widest_tables(sizes: list[int], groups: list[int], *, interleaved: bool) ->
     return side + bytes([len(payload)]) * len(groups) + payload * len(groups)
 
 
+def _last_of_the_widest_table(sizes: list[int], num_parameters: int, num_symbols: int) -> bytes:
+    """Parameters that are all zero, and embeddings all so large that a table ends with them."""
+    table = MixtureModel(0, 0, 0, center=0, lowest=0, highest=1)
+    widest = MixtureModel(0, 0, 0, center=2047, lowest=-2048, highest=2047)
+    side = struct.pack("<f", 1) + b"\x02"
+    side += bytes([0, 0, 0, 0, 0, 1]) + bytes(3) + _uvarint(2 * 2047) + _uvarint(4095) + b"\0"
+    side += b"\x80\x00" * num_parameters + b"\x80\x02" * (len(sizes) - num_parameters)
+    payloads = []
+    for model, count in ((table, sum(sizes[:num_parameters])), (widest, num_symbols)):
+        symbols = np.full(count, model.center, np.int32)
+        payloads.append(b"\0" + rans_compress(symbols, np.zeros(count, np.int32), [model]))
+    return side + b"".join(_uvarint(len(each)) for each in payloads) + b"".join(payloads)
+
+
 def _many_symbols(
     one_table: bytes,
     sizes: list[int],
@@ -437,6 +455,11 @@ def test_states_are_as_the_format_admits_them(results: dict[str, tuple[str, floa
         "symbols-many-0",
         "symbols-many-15",
     }
+
+
+def test_walks_through_tables_are_bounded(results: dict[str, tuple[str, float, int]]) -> None:
+    outcome, _, _ = results["symbols-at-the-end"]
+    assert "tables are too wide for so many symbols" in outcome
 
 
 def test_none_takes_a_second(results: dict[str, tuple[str, float, int]]) -> None:

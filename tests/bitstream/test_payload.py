@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inrcodec.bitstream import VERSION, _payload
+from inrcodec.bitstream import VERSION, TooDenseError, _payload
 from inrcodec.bitstream._payload import open_payload, pack_payload, suitable_log_states
 from inrcodec.entropy import MixtureModel, RansReader, rans_compress
 
@@ -99,3 +99,30 @@ def test_older_versions_have_one_state() -> None:
 def test_refusal(payload: bytes, num_symbols: int, num_models: int, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         read(payload, num_symbols=num_symbols, num_models=num_models)
+
+
+def test_tables_are_no_wider_than_a_decoder_walks_through_at_once() -> None:
+    wide = MixtureModel(0, 0, 0, center=2047, lowest=-2048, highest=2047)
+    symbols = np.full(3 << 17, 2047, np.int32)  # of a few kilobytes, and 1.5 * 2**30 entries
+    tables = np.zeros(symbols.size, np.int64)
+    with pytest.raises(TooDenseError, match=r"tables of 393216 symbols in .* are too wide"):
+        pack_payload(symbols, tables, [wide])
+    payload = b"\0" + rans_compress(symbols, tables, [wide])
+    for version, coded in ((VERSION, payload), (2, payload[1:])):
+        reader = open_payload(coded, [wide], num_symbols=symbols.size, version=version)
+        half = symbols.size // 2
+        assert (reader.read(tables[:half]) == 2047).all()
+        with pytest.raises(ValueError, match="tables are too wide for so many symbols"):
+            reader.read(tables[half:])
+
+
+def test_symbols_that_take_bytes_may_have_the_widest_tables(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_payload, "_FREE_ENTRIES", 0)
+    flat = MixtureModel(255, 255, 128, center=0, lowest=-2048, highest=2047)
+    symbols = np.random.default_rng(5).integers(-2048, 2048, 5000).astype(np.int32)
+    payload = pack_payload(symbols, TABLES, [flat])
+    reader = open_payload(payload, [flat], num_symbols=symbols.size, version=VERSION)
+    assert reader.read(TABLES).tolist() == symbols.tolist()
+    reader.end()
