@@ -63,7 +63,7 @@ def tables_of(bench: ModuleType, report: ModuleType, records: list[Record]) -> d
     return found
 
 
-@pytest.mark.parametrize("chosen", ["schemes", "same", "ablation"])
+@pytest.mark.parametrize("chosen", ["schemes", "long", "same", "ablation"])
 def test_every_scheme_is_a_fit_at_every_rate(bench: ModuleType, chosen: str) -> None:
     names = list(bench.SETS[chosen])
     points = bench.wanted_points(names, [0], chosen=chosen)
@@ -82,6 +82,7 @@ def test_schemes_have_a_time_and_the_ablation_epochs(bench: ModuleType) -> None:
     assert timed["budget_seconds"] == 120
     assert "epochs" not in timed
     assert timed["size_bytes"] == 67_584  # 0.02 bpp of 132 frames of 640x320
+    assert bench.make_point(bench.OURS, 0.02, 0, chosen="long") == {**timed, "budget_seconds": 600}
     counted = bench.make_point(bench.OURS, 0.02, 0, chosen="ablation")
     assert counted["budget_seconds"] is None
     assert counted["epochs"] == bench.EPOCHS
