@@ -103,8 +103,8 @@ def machine() -> dict[str, Any]:
     return {"device": name, "processor": processor_name(), **cores}
 
 
-def write_table() -> None:
-    """Put the table of all committed results between the README's marks."""
+def table() -> str:
+    """Return the table of all committed results."""
     rows = [
         "| device | clip | network | encode | bytes | bpp | PSNR | x265 medium, same bytes "
         "| decode |",
@@ -122,10 +122,15 @@ def write_table() -> None:
                 f"| {p['psnr_db']:.2f} dB | {p['x265']['psnr_db']:.2f} dB "
                 f"| {p['decode_fps']:.0f} frames/s |"
             )
+    return "\n".join(rows)
+
+
+def write_table() -> None:
+    """Put the table between the README's marks."""
     readme = ROOT / "README.md"
     before, rest = readme.read_text().split(BEGIN)
     _, after = rest.split(END)
-    readme.write_text(before + BEGIN + "\n" + "\n".join(rows) + "\n" + END + after)
+    readme.write_text(f"{before}{BEGIN}\n{table()}\n{END}{after}")
 
 
 if __name__ == "__main__":

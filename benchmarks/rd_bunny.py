@@ -118,16 +118,25 @@ def keep_records(points: list[EvalPoint]) -> None:
 
 def report() -> None:
     """Draw the plot and put it with its table into the README."""
+    points = kept_points()
+    PLOT.parent.mkdir(exist_ok=True)
+    draw_rd(points, PLOT, anchor=default_anchor(points))
+    before, rest = README.read_text().split(BEGIN)
+    after = rest.split(END)[1]
+    README.write_text(f"{before}{BEGIN}\n{plot_and_table(points)}\n{END}{after}")
+
+
+def kept_points() -> list[EvalPoint]:
+    """Return the committed records."""
     points = [EvalPoint.from_dict(record) for record in json.loads(RESULT.read_text())["points"]]
     check_points(points)
-    anchor = default_anchor(points)
-    PLOT.parent.mkdir(exist_ok=True)
-    draw_rd(points, PLOT, anchor=anchor)
-    table = bd_markdown(points, anchor=anchor).split("\n\n", 1)[1].strip()
-    text = README.read_text()
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    README.write_text(f"{before}{BEGIN}\n{caption(points)}\n\n{table}\n{END}{after}")
+    return points
+
+
+def plot_and_table(points: list[EvalPoint]) -> str:
+    """Return what the README shows of the records."""
+    table = bd_markdown(points, anchor=default_anchor(points)).split("\n\n", 1)[1].strip()
+    return f"{caption(points)}\n\n{table}"
 
 
 def caption(points: list[EvalPoint]) -> str:

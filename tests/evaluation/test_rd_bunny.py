@@ -60,3 +60,9 @@ def test_the_caption_says_what_the_records_say(
     caption = rd_bunny.caption([*ours, tuned])
     assert "60 s of fitting a point; seed 7; reference codecs tuned for PSNR" in caption
     assert "tuned" not in rd_bunny.caption(ours)
+
+
+def test_the_readme_says_what_the_committed_records_say(rd_bunny: ModuleType) -> None:
+    text = rd_bunny.README.read_text()
+    said = text.split(rd_bunny.BEGIN)[1].split(rd_bunny.END)[0].strip()
+    assert said == rd_bunny.plot_and_table(rd_bunny.kept_points())
