@@ -13,7 +13,8 @@ from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
-from inrcodec._job import EncodeOptions, Encoding, check_positive
+from inrcodec._job import Encoding
+from inrcodec._options import EncodeOptions, check_positive
 from inrcodec._presets import SEGMENT_FRAMES
 from inrcodec._quality_search import MAX_ROUNDS, search_quality
 from inrcodec._report import EncodeReport

@@ -1,117 +1,37 @@
-"""An encode before its fits and after them: options, source, checkpoint; then files and reports.
+"""An encode before its fits and after them: source, checkpoint, motion; then files.
 
-In: a source and what the user wishes. Out: an `EncodeJob` and the session that its rounds go on
-from; later, for each file that is written, an `EncodeReport`, whose quality is measured on what
-decodes from it.
+In: a source and options. Out: an `EncodeJob` and the session that its rounds go on from; later the
+files, and of each an `EncodeReport`, whose quality is measured on what decodes from it.
 """
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
-from fractions import Fraction
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-import torch
-
 from inrcodec._decoder import VideoDecoder
 from inrcodec._motion import find_motion
+from inrcodec._options import EncodeOptions, fingerprint, fit_config_of
 from inrcodec._output import probe_folder, replaced_file
-from inrcodec._presets import MAX_BITS_PER_PARAMETER, SEGMENT_FRAMES
 from inrcodec._presets import preset as preset_named
 from inrcodec._progress import ProgressBars
 from inrcodec._report import EncodeReport
-from inrcodec._rounds import SCORED_AT_ONCE, EncodedVideo, check_time
+from inrcodec._reporting import make_report, score
+from inrcodec._rounds import EncodedVideo, check_time
 from inrcodec._segment_encode import split_segments
 from inrcodec._session import MOTIONS, Session, checkpoint_path
 from inrcodec._sizing import EncodeJob
 from inrcodec._source import Source, SourceOptions, read_source
 from inrcodec.bitstream import is_inr_file, pack_audio, section_bytes, write_atomically
 from inrcodec.errors import CheckpointError, RateError, VideoError
-from inrcodec.fitting import (
-    ClipMotion,
-    FitConfig,
-    FitProgress,
-    check_fresh,
-    recipe_config,
-    recipe_epochs,
-    resolve_device,
-    resolve_precision,
-)
-from inrcodec.metrics import mean_ms_ssim, psnr_db
-from inrcodec.models import (
-    Network,
-    check_settings,
-    count_parameters,
-    entry,
-    macs_per_frame,
-)
-from inrcodec.video import RawVideoFormat
-from inrcodec.video._types import exact_rate
+from inrcodec.fitting import ClipMotion, check_fresh, recipe_epochs, resolve_device
+from inrcodec.models import check_settings
 
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True)
-class EncodeOptions:
-    """What `encode` is told but for source, output and rate; its docstring says what it means."""
-
-    preset: str = "medium"
-    epochs: int | None = None
-    time_seconds: float | None = None
-    model: str | None = None
-    recipe: str | None = None
-    fit_settings: Mapping[str, object] | None = None
-    model_settings: Mapping[str, object] | None = None
-    bits_per_parameter: float | None = None
-    fresh: bool = False
-    frames: tuple[int, int | None] | None = None
-    resize: tuple[int, int] | None = None
-    crop: tuple[int, int] | None = None
-    raw: RawVideoFormat | None = None
-    fps: Fraction | float | None = None
-    audio: bool = True
-    segment_frames: int = SEGMENT_FRAMES
-    device: str = "auto"
-    precision: str = "auto"
-    seed: int = 0
-    resume: bool = False
-    progress: bool = False
-    on_progress: Callable[[FitProgress], None] | None = None
-
-    def __post_init__(self) -> None:
-        if self.epochs is not None and self.time_seconds is not None:
-            raise ValueError("epochs and time_seconds are given, at most one of them may be")
-        for name in ("epochs", "time_seconds", "segment_frames", "bits_per_parameter"):
-            check_positive(name, getattr(self, name))
-        for name in ("epochs", "segment_frames"):
-            value = getattr(self, name)
-            if value is not None and value != int(value):
-                raise ValueError(f"{name} is {value}, must be a whole number")
-        self._take_plain_numbers()
-        if self.bits_per_parameter and self.bits_per_parameter > MAX_BITS_PER_PARAMETER:
-            raise ValueError(
-                f"bits_per_parameter is {self.bits_per_parameter:g}, "
-                f"must be <= {MAX_BITS_PER_PARAMETER:g}"
-            )
-
-    def _take_plain_numbers(self) -> None:
-        """Make NumPy's numbers Python's: a checkpoint holds no others; and a rate a fraction."""
-        kinds: dict[str, Callable[[Any], object]] = {
-            **dict.fromkeys(("epochs", "segment_frames", "seed"), int),
-            **dict.fromkeys(("time_seconds", "bits_per_parameter"), float),
-            "fps": exact_rate,
-            **dict.fromkeys(("fit_settings", "model_settings"), _plain_settings),
-        }
-        for name, kind in kinds.items():
-            value = getattr(self, name)
-            if value is not None:
-                object.__setattr__(self, name, kind(value))
 
 
 class Encoding:
@@ -154,7 +74,7 @@ class Encoding:
             fit_settings=options.fit_settings or {},
             model_settings=options.model_settings or {},
         )
-        fit_config = _fit_config(self.options)
+        fit_config = fit_config_of(self.options)
         device = resolve_device(options.device)
         if not output.parent.is_dir():
             raise VideoError(f"{output}: folder {output.parent} does not exist")
@@ -176,7 +96,7 @@ class Encoding:
             output,
             {
                 **wishes,
-                **_fingerprint(self.options, device),
+                **fingerprint(self.options, device),
                 "audio": options.audio if self._has_sizes else None,  # takes bytes from the fit
             },
             clip.frames,
@@ -307,7 +227,7 @@ class Encoding:
     def psnr_db(self, encoded: EncodedVideo) -> float:
         """Return the mean PSNR of what decodes, in dB."""
         with VideoDecoder(encoded.to_bytes(), device=str(self.job.device)) as decoder:
-            return _score(decoder, self.job.source, with_ms_ssim=False)[0]
+            return score(decoder, self.job.source, with_ms_ssim=False)[0]
 
     def write(
         self, encoded: EncodedVideo, path: Path, *, code_seconds: float | None = None
@@ -332,26 +252,10 @@ class Encoding:
             code_seconds = self.session.seconds() - sum(seconds.values())
         started = time.perf_counter()
         with VideoDecoder(path, device=str(self.job.device)) as decoder:
-            quality = _score(decoder, self.job.source)
+            quality = score(decoder, self.job.source)
         seconds |= {"code": code_seconds, "verify": time.perf_counter() - started}
         seconds["total"] = sum(seconds.values())
-        return _report(self.job, encoded, quality, seconds, path=path, options=self.options)
-
-
-def _plain_settings(settings: Mapping[str, object]) -> dict[str, object]:
-    return {name: _plain(value) for name, value in settings.items()}
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, (list, tuple)):
-        return tuple(map(_plain, value))
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def check_positive(name: str, value: float | None) -> None:
-    """Refuse a number that is not above 0, or not finite; None is none."""
-    if value is not None and not 0 < value < math.inf:
-        raise ValueError(f"{name} is {value}, must be > 0{' and finite' * bool(value > 0)}")
+        return make_report(self.job, encoded, quality, seconds, path=path, options=self.options)
 
 
 def _read(source: str | Path, options: EncodeOptions, bars: ProgressBars) -> Source:
@@ -366,142 +270,3 @@ def _read(source: str | Path, options: EncodeOptions, bars: ProgressBars) -> Sou
     return read_source(
         source, chosen, progress=lambda items, total: bars.wrap(items, total, "read")
     )
-
-
-def _fingerprint(options: EncodeOptions, device: torch.device) -> dict[str, Any]:
-    """What the file depends on; the time does not belong here, since its files do not repeat."""
-    named = (
-        "epochs",
-        "preset",
-        "model",
-        "recipe",
-        "fit_settings",
-        "model_settings",
-        "bits_per_parameter",
-        "fresh",
-        "segment_frames",
-        "precision",
-        "seed",
-    )
-    return {
-        **{name: getattr(options, name) for name in named},
-        "timed": options.time_seconds is not None,
-        "device": device.type,
-    }
-
-
-def _report(
-    job: EncodeJob,
-    encoded: EncodedVideo,
-    quality: tuple[float, float | None],
-    seconds: dict[str, float],
-    *,
-    path: Path,
-    options: EncodeOptions,
-) -> EncodeReport:
-    num_frames, _, height, width = job.source.frames.shape
-    pixels = num_frames * height * width
-    num_parameters = sum(count_parameters(config).total for config in encoded.configs)
-    macs = sum(macs_per_frame(config) * config.num_frames for config in encoded.configs)
-    video_bits = 8 * encoded.video_bytes
-    return EncodeReport(
-        path=str(path),
-        num_bytes=encoded.video_bytes + encoded.audio_bytes,
-        audio_bytes=encoded.audio_bytes,
-        bpp=video_bits / pixels,
-        psnr_db=quality[0],
-        ms_ssim=quality[1],
-        num_frames=num_frames,
-        width=width,
-        height=height,
-        num_segments=len(encoded.segments),
-        model=job.model,
-        num_parameters=num_parameters,
-        bits_per_parameter=video_bits / num_parameters,
-        kmac_per_pixel=macs / pixels / 1000,
-        steps=sum(fit.steps for fit in encoded.fits),
-        stopped=encoded.stopped,
-        seconds=seconds,
-        preset=options.preset,
-        recipe=str(options.recipe),
-        fit_settings=dict(options.fit_settings or {}),
-        model_settings=job.model_settings,
-        fresh=job.fresh,
-        seed=job.fit.seed,
-        device=_device_name(job.device),
-        precision=_precision_name(job.fit.precision, job.device),
-    )
-
-
-def _fit_config(options: EncodeOptions) -> FitConfig:
-    """Return the recipe's configuration with the settings, which leave budget and seed alone."""
-    told = {
-        "epochs": options.epochs,
-        "seconds": options.time_seconds,
-        "precision": options.precision,
-        "seed": options.seed,
-    }
-    settings = options.fit_settings or {}
-    admitted = {field.name for field in fields(FitConfig)} - set(told)
-    for name in settings:
-        if name not in admitted:
-            raise ValueError(
-                f"fit setting is {name!r}, must be one of {', '.join(sorted(admitted))}"
-            )
-    config = recipe_config(str(options.recipe), str(options.model), **settings, **told)
-    _check_used(settings, config, str(options.model))
-    return config
-
-
-def _check_used(settings: Mapping[str, object], config: FitConfig, model: str) -> None:
-    """Check that the settings, by themselves in their ranges, have an effect on this fit.
-
-    Raises:
-        ValueError: one has none.
-    """
-    named = entry(model)
-    no_embeddings = not named.has_embeddings
-    no_auxiliary = named.network.auxiliary is Network.auxiliary
-    learned_steps = config.quantizer == "entropy"
-    unused = {
-        "rounding": learned_steps
-        and config.rounding != "nearest"
-        and "of learned steps is nearest",
-        "warmup_start": config.warmup == 0 and "needs a warmup",
-        "rate_weight": no_embeddings and f"is of embeddings, which {model} has not",
-        "embedding_coding": no_embeddings and f"is of embeddings, which {model} has not",
-        "auxiliary_weight": no_auxiliary and f"is of auxiliary outputs, which {model} has not",
-    }
-    for name, reason in unused.items():
-        if reason and name in settings:
-            raise ValueError(f"{name} is {settings[name]!r}, which has no effect: it {reason}")
-
-
-def _score(
-    decoder: VideoDecoder, clip: Source, *, with_ms_ssim: bool = True
-) -> tuple[float, float | None]:
-    """Return PSNR and MS-SSIM of what decodes, averaged over frames."""
-    psnrs: list[torch.Tensor] = []
-    similarities: list[float] = []  # times the frames that they are of
-    for start in range(0, len(decoder), SCORED_AT_ONCE):
-        decoded = decoder[start : start + SCORED_AT_ONCE]
-        frames = clip.frames[start : start + SCORED_AT_ONCE].to(decoded.device)
-        psnrs.append(psnr_db(decoded, frames).cpu())
-        similarity = mean_ms_ssim(decoded, frames) if with_ms_ssim else None
-        if similarity is not None:
-            similarities.append(similarity * len(decoded))
-    overall = sum(similarities) / len(decoder) if similarities else None
-    return float(torch.cat(psnrs).mean()), overall
-
-
-def _precision_name(precision: str, device: torch.device) -> str:
-    """What a fit computes in; a CPU has no TF32."""
-    if precision == "tf32" and device.type == "cuda":
-        return precision
-    return str(resolve_precision(precision, device)).removeprefix("torch.")
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"cpu, {torch.get_num_threads()} threads"

@@ -14,7 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from inrcodec._job import EncodeOptions, Encoding, check_positive
+from inrcodec._job import Encoding
+from inrcodec._options import EncodeOptions, check_positive
 from inrcodec._presets import BITS_PER_PARAMETER
 from inrcodec._report import EncodeReport
 from inrcodec._rounds import EncodedVideo, Plan, SharedTime, check_time

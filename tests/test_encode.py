@@ -26,7 +26,7 @@ from skimage.metrics import peak_signal_noise_ratio
 import inrcodec
 from inrcodec import _encode, _rounds, models
 from inrcodec._info import describe
-from inrcodec._job import EncodeOptions
+from inrcodec._options import EncodeOptions
 from inrcodec.bitstream import write_atomically
 from inrcodec.cli import main
 from inrcodec.errors import (

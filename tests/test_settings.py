@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import inrcodec
-from inrcodec._job import EncodeOptions
+from inrcodec._options import EncodeOptions
 from inrcodec._session import Session
 from inrcodec._source import SourceOptions, read_source
 from inrcodec.errors import RateError, TimeError, VideoError
