@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import combinations, product
 from typing import Any, TypeVar
@@ -37,6 +37,7 @@ _GOOD_ENOUGH = 0.002  # where the search stops
 _MAX_BASE_WIDTH = 2048
 _MAX_STEPS = 64
 _FAR = 4  # channels; the smallest networks have no size nearer
+_COUNTED = 6  # pairs of changes, of those that are likely to come nearest
 _MORE_STARTS = 3  # base widths around the best, for those that still have none
 _COARSEST = 16.0
 # (cell_pixels, taper) of a quick `Sizing`, each cheaper to decode than the one before.
@@ -125,7 +126,7 @@ def _fit_stored_size(
     for base_width in range(max(1, low - _MORE_STARTS), low + _MORE_STARTS + 1):
         if error(best) > TOLERANCE and _fits(sized, base_width, _ANY):
             start = sized(base_width)
-            start = min([*_neighbours(start, most=_FAR)] or [start], key=error)
+            start = _best_neighbour(start, num_params, most=_FAR) or start
             best = min(best, _refine(start, num_params), key=error)
     if error(best) > TOLERANCE:
         raise _refusal(best, num_params, "nearest")
@@ -162,28 +163,66 @@ def _refine(config: ConfigT, num_params: int) -> ConfigT:
     for _ in range(_MAX_STEPS):
         if error(config) <= _GOOD_ENOUGH:
             break
-        best = min(_neighbours(config), key=error, default=config)
+        best = _best_neighbour(config, num_params) or config
         if error(best) >= error(config) and error(config) > TOLERANCE:
-            best = min(_neighbours(config, most=_FAR), key=error, default=config)
+            best = _best_neighbour(config, num_params, most=_FAR) or config
         if error(best) >= error(config):
             break
         config = best
     return config
 
 
-def _neighbours(config: ConfigT, most: int = 1) -> Iterator[ConfigT]:
-    """Configurations with a stage up to `most` channels wider or narrower, or two, unalike."""
+def _best_neighbour(config: ConfigT, num_params: int, most: int = 1) -> ConfigT | None:
+    """Return the nearest in size with a stage up to `most` channels wider or narrower, or two.
+
+    Two of them unalike. To count a network it has to be built, and most changes are of two stages,
+    whose sizes follow from what each of them changes, and neighbouring ones together: only those
+    are counted that are likely to be the best.
+    """
     steps = [step for step in range(-most, most + 1) if step]
     stages = range(len(config.channels))
-    changes = [{i: step} for i in stages for step in steps]
-    pairs = combinations(stages, 2)
-    changes += [{i: a, j: b} for i, j in pairs for a in steps for b in steps if a != b]
-    for change in changes:
-        widths = tuple(width + change.get(i, 0) for i, width in enumerate(config.channels))
-        try:
-            yield dataclasses.replace(config, channels=widths)
-        except ModelError:  # outside the limits
-            continue
+    before = count_parameters(config).total
+
+    def growth(*changes: tuple[int, int]) -> int | None:
+        found = _widened(config, dict(changes))
+        return None if found is None else count_parameters(found).total - before
+
+    alone = {change: growth(change) for change in product(stages, steps)}
+    together: dict[int, int] = {}  # by stage: of what it shares with the next, for a step of both
+    for i in stages[:-1]:
+        pair = (i, 1), (i + 1, -1)
+        parts, whole = [alone[change] for change in pair], growth(*pair)
+        if whole is not None and None not in parts:
+            together[i] = sum(part for part in parts if part is not None) - whole
+
+    def foretold_error(pair: tuple[tuple[int, int], ...]) -> float:
+        (i, a), (j, b) = pair
+        first, second = alone[i, a], alone[j, b]
+        if first is None or second is None:
+            return -1.0  # alone it is outside the limits: nothing is known of both
+        shared = together.get(i, 0) * a * b if j == i + 1 else 0
+        return abs(before + first + second + shared - num_params)
+
+    pairs = [
+        ((i, a), (j, b))
+        for (i, j), a, b in product(combinations(stages, 2), steps, steps)
+        if a != b
+    ]
+    pairs.sort(key=foretold_error)
+    num_unknown = sum(foretold_error(pair) < 0 for pair in pairs)
+    likely = [dict(pair) for pair in pairs[: num_unknown + _COUNTED]]
+    changes = [*({i: step} for i, step in alone), *likely]
+    found = [each for change in changes if (each := _widened(config, change)) is not None]
+    return min(found, key=lambda each: _error(each, num_params), default=None)
+
+
+def _widened(config: ConfigT, change: Mapping[int, int]) -> ConfigT | None:
+    """Return the configuration with some stages wider or narrower; None outside the limits."""
+    widths = tuple(width + change.get(i, 0) for i, width in enumerate(config.channels))
+    try:
+        return dataclasses.replace(config, channels=widths)
+    except ModelError:
+        return None
 
 
 def align_widths(config: ConfigT, multiple: int, *, num_free: int = 0) -> ConfigT:
