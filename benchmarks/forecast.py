@@ -6,8 +6,8 @@
 
 A record has the curve of a fit of so many epochs, what rounding would have taken as measured in it,
 and the PSNR of its decoded file. `report` asks the forecast what it would have said, with the
-numbers that it has today and with such that were fitted to all other fits; that tells how good it
-is on clips that it has not seen.
+numbers that it has today and with such that were fitted to all fits of other clips; that tells how
+good it is on clips that it has not seen.
 """
 
 from __future__ import annotations
@@ -172,14 +172,16 @@ def use(numbers: Sequence[float] | np.ndarray[Any, Any]) -> None:
 
 
 def report(records: Sequence[Record]) -> None:
-    """Print the table of errors, as it is and leaving one out, and their root mean squares."""
+    """Print the table of errors, as it is and leaving clips out, and their root mean squares."""
     asked = [f"{share:.0%}" for share in SHARES]
     print(f"| fit | {' | '.join(asked)} | {' | '.join(f'{a}, others' for a in asked)} | file |")
     print("|---" * (2 + 2 * len(SHARES)) + "|")
     now = errors(records)
     kept, others = numbers_now(), []
+    sources = {record["source"] for record in records}
+    of_others = {left: solve([r for r in records if r["source"] != left]) for left in sources}
     for i, record in enumerate(records):
-        use(solve([r for r in records if r is not record]))
+        use(of_others[record["source"]])
         others.append(errors([record])[0])
         use(kept)
         cells = [f"{e:+.2f}" if np.isfinite(e) else "" for e in now[i] + others[i]]

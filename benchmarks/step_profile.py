@@ -3,10 +3,10 @@
     python benchmarks/step_profile.py run       profiles into benchmarks/results/step_profile*.json
     python benchmarks/step_profile.py report    tables of benchmarks/notes/step.md and gpu.md
 
-On a CPU, steps of Bunny's size at 0.05 bpp (640x320, 268,000 stored values), on a GPU of HNeRV's
-picture and values (1280x640, 1.5 million), on frames of noise, which cost what others do. The peak
-is that of a large matrix product in the dtype of the fit. Operators are timed by torch.profiler,
-whose own cost is taken out by scaling to the steps timed without it.
+On a CPU, steps of the very networks of files that `equal_time.py` kept (Bunny, 640x320, 0.05 bpp),
+on a GPU of HNeRV's picture and values (1280x640, 1.5 million), on frames of noise, which cost what
+others do. The peak is that of a large matrix product in the dtype of the fit. Operators are timed
+by torch.profiler, whose own cost is taken out by scaling to the steps timed without it.
 """
 
 from __future__ import annotations
@@ -24,18 +24,29 @@ import torch
 from equal_time_report import between_marks
 from torch.profiler import ProfilerActivity, profile
 
+from inrcodec import VideoDecoder
 from inrcodec._provenance import commit, processor_name, software_versions
 from inrcodec.fitting import recipe_config, resolve_device
 from inrcodec.fitting._loop import _Fit
 from inrcodec.models import align_widths, build, for_budget, macs_per_frame
 
 ROOT = Path(__file__).resolve().parents[1]
+FILES = ROOT / "benchmarks" / "results" / "files"
 NUM_FRAMES = 132
 FRAMES_HELD = 12  # of noise; more would only take memory
 WARM_STEPS, TIMED_STEPS, PROFILED_STEPS = 10, 60, 20
 
 HNERVPP: dict[str, Any] = {"model": "hnervpp", "recipe": "default", "precision": "auto"}
 PAPER: dict[str, Any] = {"model": "hnerv", "recipe": "paper", "precision": "fp32"}
+TUNED: dict[str, Any] = {
+    "model": "hnerv",
+    "recipe": "muon",
+    "precision": "auto",
+    "loss": "log_l2",
+    "gradient_clip": 0.0,
+    "batch_size": 2,
+}
+FINE = {**HNERVPP, "file": "newer-bunny-flagship-600s-seed0.inr"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +56,7 @@ class Place:
     name: str  # of the result and of the note
     height: int
     width: int
-    num_params: int
+    num_params: int  # of networks that are of no file
     fits: dict[str, dict[str, Any]]
     groups: dict[str, tuple[str, ...]]  # the first that occurs in an operator's name
     peak_side: int  # of the matrices whose product is the peak
@@ -62,11 +73,12 @@ CPU = Place(
     640,
     268_000,
     {
-        "hnervpp": HNERVPP,
-        "hnervpp, Adam": {**HNERVPP, "optimizer": "adam", "weight_decay": 0.0},
-        "hnervpp, fp32": {**HNERVPP, "precision": "fp32"},
-        "hnerv": {**HNERVPP, "model": "hnerv"},
-        "hnerv, paper's recipe, fp32": PAPER,
+        "flagship, fine shape": FINE,
+        "Adam": {**FINE, "optimizer": "adam", "weight_decay": 0.0},
+        "fp32": {**FINE, "precision": "fp32"},
+        "quick shape": {**HNERVPP, "file": "avx2-bunny-flagship-120s-seed0.inr"},
+        "hnerv, tuned": {**TUNED, "file": "bunny-hnerv-tuned-600s-seed0.inr"},
+        "hnerv, paper's recipe, fp32": {**PAPER, "file": "bunny-hnerv-paper-600s-seed0.inr"},
     },
     {
         "convolutions, backward": ("convolution_backward",),
@@ -86,14 +98,7 @@ CUDA = Place(
     1_500_000,
     {
         "hnervpp": {**HNERVPP, "model_settings": {"motion": 1, "margin": 32}},
-        "hnerv, tuned": {
-            **HNERVPP,
-            "model": "hnerv",
-            "recipe": "muon",
-            "loss": "log_l2",
-            "gradient_clip": 0.0,
-            "batch_size": 2,
-        },
+        "hnerv, tuned": TUNED,
         "hnerv, paper's recipe, tf32": {**PAPER, "precision": "tf32"},
         "hnerv, paper's recipe, fp32": PAPER,
     },
@@ -177,19 +182,24 @@ def made(
     model: str,
     recipe: str,
     precision: str,
+    file: str | None = None,
     model_settings: dict[str, Any] | None = None,
     **settings: Any,
 ) -> _Fit:
-    """Return a fit before its first step."""
+    """Return a fit before its first step, of the network of a kept file or of one of this size."""
     torch.manual_seed(0)
-    config = for_budget(
-        model,
-        place.num_params,
-        height=place.height,
-        width=place.width,
-        num_frames=NUM_FRAMES,
-        **model_settings or {},
-    )
+    if file is not None:
+        with VideoDecoder(FILES / file) as video:
+            config = video.segment_config(0)
+    else:
+        config = for_budget(
+            model,
+            place.num_params,
+            height=place.height,
+            width=place.width,
+            num_frames=NUM_FRAMES,
+            **model_settings or {},
+        )
     if device.type == "cuda":
         config = align_widths(config, 8)  # as an encode does
     shape = (FRAMES_HELD, 3, place.height, place.width)
