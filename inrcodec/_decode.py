@@ -5,6 +5,7 @@ In: an `.inr` file. Out: whatever `VideoWriter` writes, with the audio of the sa
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -13,7 +14,15 @@ from torch import Tensor
 
 from inrcodec._decoder import VideoDecoder
 from inrcodec._progress import ProgressBars
-from inrcodec.video import AudioStream, VideoFrame, VideoWriter, cut_audio, takes_audio
+from inrcodec.video import (
+    AudioStream,
+    VideoFrame,
+    VideoMetadata,
+    VideoWriter,
+    cut_audio,
+    takes_audio,
+)
+from inrcodec.video._plain_sinks import PLAIN_ENDINGS, is_taken_for_another
 
 _AT_ONCE = 8
 
@@ -50,6 +59,7 @@ def decode(
     with VideoDecoder(source, device=device, precision=precision) as decoder:
         start, stop = check_range(frames, len(decoder))
         metadata = decoder.writer_metadata(start, stop)
+        _warn_of_matrix(output, metadata)
         # Audio that is not written need not be sound.
         streams = _overlapping(decoder, start, stop) if audio and takes_audio(output) else []
         bars = ProgressBars(enabled=progress)
@@ -60,6 +70,19 @@ def decode(
                 pts, duration = decoder.pts_of(index)
                 writer.write(VideoFrame(rgb, pts, duration))
     return stop - start
+
+
+def _warn_of_matrix(output: str | Path | BinaryIO, metadata: VideoMetadata) -> None:
+    """Say where planes will be taken for others than they are."""
+    named = isinstance(output, (str, Path))
+    is_plain = not named or str(output) == "-" or Path(str(output)).suffix.lower() in PLAIN_ENDINGS
+    if is_plain and is_taken_for_another(metadata.color):
+        warnings.warn(
+            f"{output if named else 'output'}: planes have the source's colour matrix, "
+            f"{metadata.color.matrix} of H.273 (1 is BT.709), which y4m and raw planes cannot say: "
+            "what reads them must be told",
+            stacklevel=3,
+        )
 
 
 def check_range(frames: tuple[int, int | None] | None, num_frames: int) -> tuple[int, int]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from inrcodec import datasets
-from inrcodec.bitstream import MAX_FRAMES, TimeStamps, is_inr_file
+from inrcodec.bitstream import MAX_FRAMES, MAX_PIXELS, MAX_SIDE, TimeStamps, is_inr_file
 from inrcodec.errors import VideoError
 from inrcodec.video import (
     AudioStream,
@@ -105,6 +105,12 @@ def read_source(
         fps=fps,
     ) as reader:
         metadata = reader.metadata
+        width, height = metadata.width, metadata.height
+        if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+            raise VideoError(
+                f"{path}: frames of {width}x{height}; a file has sides of up to {MAX_SIDE} and "
+                f"{MAX_PIXELS} pixels: take a part or make it smaller (--crop, --resize)"
+            )
         read = list(progress(reader, _expected_frames(metadata, options.frames)))
     if not read:
         raise VideoError(f"{path}: no frames")

@@ -21,8 +21,8 @@ def add_commands(commands: Any) -> None:
         "output",
         metavar="OUT",
         help="by its ending: .mp4, .mkv, .webm (compressed again, by H.264 or VP9, with the audio; "
-        ".webm with Opus or Vorbis alone), .y4m or .yuv (planes, 4:2:0), %%05d.png (the exact "
-        "RGB), or - for y4m on standard output",
+        ".webm with Opus or Vorbis alone), .y4m or .yuv (planes, 4:2:0, or 4:4:4 where a "
+        "side is odd), %%05d.png (the exact RGB), or - for y4m on standard output",
     )
     parser.set_defaults(run=run)
     parser.add_argument("--frames", type=p.frame_range, metavar="A:B", help="half-open range")

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import shutil
 import subprocess
+import warnings
 from typing import Any, BinaryIO, cast
 
 from inrcodec.cli import _parser as p
@@ -14,6 +15,17 @@ _PLAYERS = {
     "ffplay": ["-hide_banner", "-loglevel", "error", "-autoexit", "-f", "yuv4mpegpipe", "-i", "-"],
     "mpv": ["--really-quiet", "-"],
 }
+# How they are told the colour matrix, which y4m cannot say; both guess it by the height. Their
+# names of those of H.273; RGB sources become BT.601 there.
+_MATRIX_OPTIONS = {
+    "ffplay": ["-vf", "setparams=colorspace={}"],
+    "mpv": ["--vf=format:colormatrix={}"],
+}
+_MATRICES = {
+    "ffplay": {1: "bt709", 4: "fcc", 7: "smpte240m", 9: "bt2020nc"},
+    "mpv": {1: "bt.709", 7: "smpte-240m", 9: "bt.2020-ncl"},
+}
+_BT601 = {"ffplay": "bt470bg", "mpv": "bt.601"}
 _CLOSING_SECONDS = 2.0  # that a player may take to end when it has closed its input
 
 
@@ -57,8 +69,10 @@ def run(arguments: argparse.Namespace) -> int:
         decoder[start]
         if arguments.frames is not None:
             decoder[stop - 1]
-    options = next(options for name, options in _PLAYERS.items() if name in player.split("/")[-1])
-    process = subprocess.Popen([player, *options], stdin=subprocess.PIPE)
+        matrix = decoder.header.color[2]
+    name = next(name for name in _PLAYERS if name in player.split("/")[-1])
+    command = [player, *player_options(name, matrix)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE)
     pipe = cast(BinaryIO, process.stdin)
     try:
         _feed(process, pipe, arguments.input, frames=arguments.frames, **told)
@@ -72,13 +86,21 @@ def run(arguments: argparse.Namespace) -> int:
             pipe.close()
 
 
+def player_options(player: str, matrix: int) -> list[str]:
+    """Return the options of `ffplay` or `mpv` for y4m of this matrix of H.273 at its input."""
+    named = _MATRICES[player].get(matrix, _BT601[player])
+    return [option.format(named) for option in _MATRIX_OPTIONS[player]] + _PLAYERS[player]
+
+
 def _feed(process: subprocess.Popen[bytes], pipe: BinaryIO, source: str, **told: Any) -> None:
     """Write y4m to the process until it ends, or closes its input and ends soon after."""
     from inrcodec import decode
     from inrcodec.errors import VideoError
 
     try:
-        decode(source, pipe, audio=False, **told)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*planes have the source's colour matrix")
+            decode(source, pipe, audio=False, **told)
         pipe.close()
     except (BrokenPipeError, VideoError) as exc:
         if not (isinstance(exc.__cause__ or exc, BrokenPipeError) and _ends_soon(process)):

@@ -23,6 +23,8 @@ from inrcodec.video._types import AudioPacket, AudioStream
 
 # Whose decoders make sound of a packet together with the one before.
 PRIMED = {"aac", "mp3", "opus"}
+# Stamps that go back by more are of a clock that begins anew.
+_MOST_JITTER_SECONDS = 0.5
 
 
 def read_audio(
@@ -55,11 +57,16 @@ def read_audio(
             index: None if end_seconds is None else end_seconds / stream.time_base
             for index, stream in streams.items()
         }
+        offsets = dict.fromkeys(streams, 0)
         try:
             for packet in _packets(container, ends) if streams else ():
-                stream = streams[packet.stream_index]
-                kept = _kept(packet, stream, name)
+                stream_index = packet.stream_index
+                stream = streams[stream_index]
+                kept = _kept(packet, stream, name, offset=offsets[stream_index])
                 if kept is not None:
+                    missing = _ticks_back(kept, stream)
+                    offsets[stream_index] += missing
+                    kept = replace(kept, pts=kept.pts + missing, dts=kept.dts + missing)
                     stream.packets.append(kept)
         except (av.FFmpegError, OSError) as exc:
             raise VideoError(f"{name}: its audio cannot be read: {exc}") from exc
@@ -129,16 +136,27 @@ def _packets(
             yield packet
 
 
-def _kept(packet: Packet[AvAudioStream], stream: AudioStream, source: str) -> AudioPacket | None:
+def _ticks_back(packet: AudioPacket, stream: AudioStream) -> int:
+    """Return how far a packet lies before the end of the last one, if its clock begins anew."""
+    if not stream.packets:
+        return 0
+    last = stream.packets[-1]
+    has_jumped = (last.pts - packet.pts) * stream.time_base > _MOST_JITTER_SECONDS
+    return last.pts + last.duration - packet.pts if has_jumped else 0
+
+
+def _kept(
+    packet: Packet[AvAudioStream], stream: AudioStream, source: str, *, offset: int
+) -> AudioPacket | None:
     if packet.is_corrupt:
         warnings.warn(f"{source}: a damaged audio packet is left out", stacklevel=3)
         return None
     previous = stream.packets[-1] if stream.packets else None
     expected = previous.pts + previous.duration if previous else 0
-    pts = next((ts for ts in (packet.pts, packet.dts) if ts is not None), expected)
+    pts = next((ts + offset for ts in (packet.pts, packet.dts) if ts is not None), expected)
     return AudioPacket(
         pts=pts,
-        dts=pts if packet.dts is None else packet.dts,
+        dts=pts if packet.dts is None else packet.dts + offset,
         duration=packet.duration or 0,
         is_keyframe=packet.is_keyframe,
         data=bytes(packet),

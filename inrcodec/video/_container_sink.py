@@ -36,6 +36,8 @@ class ContainerFormat:
 
 
 _X264 = {"preset": "fast"}
+# Where `from_rgb` leaves the chroma of 4:2:0: in the middle of its four pixels (H.264, table E-1).
+_X264_CHROMA = {"x264-params": "chromaloc=1"}
 CONTAINERS = {
     # faststart: the index goes to the front, so that a browser can play what it has.
     ".mp4": ContainerFormat("mp4", "libx264", _X264, {"movflags": "+faststart"}),
@@ -123,12 +125,15 @@ class ContainerSink:
 
     def _add_video(self, container_format: ContainerFormat, crf: int) -> VideoStream:
         metadata = self._metadata
+        options = {**container_format.encoder_options, "crf": str(crf)}
+        if container_format.encoder == "libx264" and self._pixel_format == "yuv420p":
+            options |= _X264_CHROMA
         stream = cast(
             VideoStream,
             self._container.add_stream(
                 container_format.encoder,
                 rate=metadata.average_fps,
-                options={**container_format.encoder_options, "crf": str(crf)},
+                options=options,
                 width=metadata.width,
                 height=metadata.height,
                 pix_fmt=self._pixel_format,

@@ -20,6 +20,9 @@ from inrcodec.errors import VideoError
 from inrcodec.video._cut import checked_rate
 from inrcodec.video._types import CodedSize, RawVideoFormat
 
+# FFmpeg's names of those whose packets lack a stream's parameter sets.
+_HOLD_HEADERS_APART = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+
 
 def open_container(source: str, *, raw: RawVideoFormat | None = None) -> InputContainer:
     """Open a file or a URL with FFmpeg.
@@ -111,7 +114,9 @@ class ContainerSource:
                 self._warn_if_cut_off(stream, num_packets, end)
 
     def coded_size(self) -> CodedSize:
-        """Return the bytes of the stream's packets, and how many of them are shown.
+        """Return the bytes of the stream, and how many of its packets are shown.
+
+        Parameter sets that a container holds apart from the packets count too.
 
         Raises:
             VideoError: the file is damaged so that its packets cannot be told apart.
@@ -119,7 +124,10 @@ class ContainerSource:
         num_bytes = num_frames = 0
         with open_container(self.name, raw=self._raw) as container:
             try:
-                for packet in container.demux(_video_stream(container, self.name)):
+                stream = _video_stream(container, self.name)
+                if container.format.name in _HOLD_HEADERS_APART:
+                    num_bytes += len(stream.codec_context.extradata or b"")
+                for packet in container.demux(stream):
                     num_bytes += packet.size
                     # An edit list may keep packets that are only decoded.
                     num_frames += packet.size > 0 and not packet.is_discard

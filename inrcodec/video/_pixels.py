@@ -6,7 +6,8 @@ that way). That fast path of swscale repeats each chroma sample and rounds down:
 out 0 to 3 levels of 255 low, about 1 on average. Every other format takes swscale's accurate path,
 within 0.5 level in 8 bits (1.5 levels for full range of more than 8 bits).
 
-From RGB, chroma is computed at full resolution before it is subsampled, with accurate rounding.
+From RGB, chroma is computed at full resolution before it is subsampled, with accurate rounding;
+that of 4:2:0 lies in the middle of its four pixels, where swscale puts it unless told otherwise.
 """
 
 from __future__ import annotations

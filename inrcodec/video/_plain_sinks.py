@@ -13,8 +13,10 @@ from av.video.frame import VideoFrame as AvFrame
 from inrcodec.video._images import numbered_name
 from inrcodec.video._part_file import PartFile, PartFolder
 from inrcodec.video._pixels import MATRIX_RGB, RGBImage, from_rgb, plane_bytes
-from inrcodec.video._types import ColorTags, VideoMetadata
+from inrcodec.video._types import UNSPECIFIED, ColorTags, VideoMetadata
 
+PLAIN_ENDINGS = (".y4m", ".yuv")
+_AS_BT601 = (UNSPECIFIED, 5, 6)  # of H.273
 _PNG_COMPRESSION = "3"  # of zlib's 0 to 9; more is slower and hardly smaller
 
 
@@ -35,6 +37,11 @@ def yuv_pixel_format(metadata: VideoMetadata) -> str:
     """Return 4:2:0 for even width and height, else 4:4:4."""
     is_even = metadata.width % 2 == 0 and metadata.height % 2 == 0
     return "yuv420p" if is_even else "yuv444p"
+
+
+def is_taken_for_another(color: ColorTags) -> bool:
+    """Whether readers, who take plain planes for BT.601, are wrong about those of such a source."""
+    return color.matrix not in (*_AS_BT601, MATRIX_RGB)
 
 
 class PlaneSink:
@@ -66,7 +73,8 @@ class PlaneSink:
 
     def _y4m_header(self, metadata: VideoMetadata) -> bytes:
         fps, aspect = metadata.average_fps, metadata.sample_aspect_ratio
-        chroma = "420mpeg2" if self._pixel_format == "yuv420p" else "444"
+        # Chroma of `from_rgb` lies in the middle of its four pixels, as JPEG has it.
+        chroma = "420jpeg" if self._pixel_format == "yuv420p" else "444"
         fields = [
             f"YUV4MPEG2 W{metadata.width} H{metadata.height}",
             f"F{fps.numerator}:{fps.denominator} Ip A{aspect.numerator}:{aspect.denominator}",

@@ -42,6 +42,8 @@ from inrcodec.video._types import (
     exact_rate,
 )
 
+_MOST_JITTER_FRAMES = 8  # stamps that go back by more are of a clock that begins anew
+
 
 class VideoReader:
     """Reads a video as RGB frames, one at a time. Iterate it as often as you like.
@@ -107,7 +109,7 @@ class VideoReader:
         Raises:
             VideoError: damaged data, a change of size, transparency, or `frames` past the end.
         """
-        self._warn_of_rounding()
+        self._warn_of_losses()
         for index, frame, pts, duration in self._asked_for():
             yield VideoFrame(self._picture(frame, index), pts, duration)
 
@@ -137,7 +139,7 @@ class VideoReader:
         """
         if not (self.has_own_420 or self.has_rounded_420):
             raise ValueError(f"{self._source.name}: has no 4:2:0 of its own for these frames")
-        self._warn_of_rounding()
+        self._warn_of_losses()
         for index, frame, _, _ in self._asked_for():
             where = self._source.frame_name(index)
             self._check_shape(frame, where)
@@ -213,14 +215,22 @@ class VideoReader:
         )
 
     def _timed(self) -> Iterator[tuple[AvFrame, int, int]]:
-        """Yield frames with pts and duration, both known once the next frame is there."""
+        """Yield frames with pts and duration, both known once the next frame is there.
+
+        Where the clock begins anew, as in MPEG streams put one behind the other, what comes after
+        goes on from where it was.
+        """
         step = max(1, round(1 / (self._source.average_fps * self._source.time_base)))
         held: tuple[AvFrame, int] | None = None
-        duration = step
+        duration, offset = step, 0
         for frame in self._source.decode():
-            pts = frame.pts
+            pts = None if frame.pts is None else frame.pts + offset
             if held is not None:
                 if pts is None:
+                    pts = held[1] + step
+                elif pts < held[1] - _MOST_JITTER_FRAMES * step:
+                    offset += held[1] + step - pts
+                    self._warn_of_a_new_clock(pts, held[1])
                     pts = held[1] + step
                 elif pts <= held[1]:
                     pts = self._repaired(pts, held[1])
@@ -231,6 +241,14 @@ class VideoReader:
             held = frame, pts
         if held is not None:
             yield held[0], held[1], held[0].duration or duration
+
+    def _warn_of_a_new_clock(self, pts: int, previous: int) -> None:
+        seconds = (float(ticks * self._source.time_base) for ticks in (previous, pts))
+        warnings.warn(
+            "{}: the clock goes back from {:.3f} to {:.3f} s; what comes after goes on from "
+            "there".format(self._source.name, *seconds),
+            stacklevel=2,
+        )
 
     def _repaired(self, pts: int, previous: int) -> int:
         warnings.warn(
@@ -265,12 +283,22 @@ class VideoReader:
                 "turned alike"
             )
 
-    def _warn_of_rounding(self) -> None:
-        if self.metadata.bit_depth > 8 and not self._has_warned:
-            self._has_warned = True
+    def _warn_of_losses(self) -> None:
+        """Say, once, what the frames do not have of the source."""
+        if self._has_warned:
+            return
+        self._has_warned = True
+        if self.metadata.bit_depth > 8:
             warnings.warn(
                 f"{self._source.name}: {self.metadata.bit_depth}-bit video "
                 f"({self.metadata.pixel_format}) is rounded to 8 bits",
+                stacklevel=3,
+            )
+        # Of a PNG this says how its file is ordered.
+        if isinstance(self._source, ContainerSource) and self._first.interlaced_frame:
+            warnings.warn(
+                f"{self._source.name}: interlaced video is read as whole frames, both fields in "
+                "one; deinterlace it first: ffmpeg -i IN -vf bwdif -c:a copy OUT.mkv",
                 stacklevel=3,
             )
 

@@ -18,6 +18,7 @@ import torch
 
 from inrcodec.cli import main
 from inrcodec.cli._parser import printable
+from inrcodec.cli._play import player_options
 from inrcodec.video import VideoReader
 
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
@@ -263,13 +264,31 @@ def test_play_pipes_to_the_player_that_is_there(
     player.write_text(
         f"#!{sys.executable}\nimport sys\n"
         f"open({str(tmp_path / 'played')!r}, 'wb').write(sys.stdin.buffer.read())\n"
+        f"open({str(tmp_path / 'told')!r}, 'w').write(' '.join(sys.argv[1:]))\n"
     )
     player.chmod(player.stat().st_mode | stat.S_IXUSR)
     status, _, err = run(capsys, "play", segmented_inr, "--frames", "0:3")
     assert (status, err) == (0, "")
+    assert "-vf setparams=colorspace=bt470bg" in (tmp_path / "told").read_text()
     played = (tmp_path / "played").read_bytes()
     assert played.startswith(b"YUV4MPEG2 W64 H48")
     assert played.count(b"FRAME") == 3
+
+
+@pytest.mark.parametrize(
+    ("player", "matrix", "said"),
+    [
+        ("ffplay", 1, "setparams=colorspace=bt709"),
+        ("ffplay", 2, "setparams=colorspace=bt470bg"),
+        ("mpv", 1, "--vf=format:colormatrix=bt.709"),
+        ("mpv", 0, "--vf=format:colormatrix=bt.601"),
+        ("mpv", 9, "--vf=format:colormatrix=bt.2020-ncl"),
+    ],
+)
+def test_players_are_told_the_matrix(player: str, matrix: int, said: str) -> None:
+    options = player_options(player, matrix)
+    assert said in options
+    assert options[-1] == "-"
 
 
 def _install_player(folder: Path, monkeypatch: pytest.MonkeyPatch, *, script: str) -> None:

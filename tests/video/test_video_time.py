@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from inrcodec.errors import VideoError
-from inrcodec.video import VideoReader
+from inrcodec.video import VideoReader, read_audio
 
 
 def test_constant_rate(clip: Path) -> None:
@@ -68,6 +68,41 @@ def test_missing_time_stamps_count_on(
     reader = VideoReader(path)
     times = [frame.pts * reader.metadata.time_base for frame in reader]
     assert np.diff([float(time) for time in times]) == pytest.approx([0.04] * 19)
+
+
+def test_a_clock_that_begins_anew_goes_on(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = VideoReader(clip)
+    frames = list(reader._source.decode())
+    monkeypatch.setattr(reader._source, "decode", lambda: iter(2 * frames))
+    with pytest.warns(UserWarning, match="goes back from 0.760 to 0.000 s; what comes") as told:
+        times = [frame.pts * reader.metadata.time_base * 25 for frame in reader]
+    assert times == list(range(40))
+    assert len(told) == 1
+
+
+def test_so_does_that_of_the_sound(
+    clip: Path, clips: Path, ffmpeg: Callable[..., bytes], recwarn: pytest.WarningsRecorder
+) -> None:
+    part, path = clips / "part.ts", clips / "twice.ts"
+    ffmpeg("-i", clip, "-vn", "-c", "copy", part)
+    path.write_bytes(2 * part.read_bytes())
+    (once,), (twice,) = read_audio(part), read_audio(path)
+    lost = len(recwarn.list)  # packets at the seam, which the demuxer takes for damaged
+    assert lost <= 2
+    assert len(twice.packets) == 2 * len(once.packets) - lost
+    starts = [packet.pts for packet in twice.packets]
+    assert starts == sorted(set(starts))
+    lasts = (starts[-1] - starts[0]) * twice.time_base
+    assert float(lasts) == pytest.approx(1.6, abs=0.1)
+
+
+def test_interlaced_video_is_told(clip: Path, clips: Path, ffmpeg: Callable[..., bytes]) -> None:
+    path = clips / "fields.mkv"
+    flags = ("-vf", "setfield=tff", "-c:v", "libx264", "-x264-params", "tff=1")
+    ffmpeg("-i", clip, "-an", *flags, path)
+    with pytest.warns(UserWarning, match="interlaced video is read as whole frames") as told:
+        list(VideoReader(path))
+    assert len(told) == 1
 
 
 def test_a_first_frame_without_a_time_stamp_lasts_as_long_as_others(

@@ -163,7 +163,7 @@ def test_y4m_header(tmp_path: Path, describe: Describe, picture: Picture) -> Non
     )
     write(tmp_path / "a.y4m", metadata, [picture(0), picture(1)])
     data = (tmp_path / "a.y4m").read_bytes()
-    header = b"YUV4MPEG2 W64 H48 F30000:1001 Ip A128:117 C420mpeg2 XCOLORRANGE=LIMITED\n"
+    header = b"YUV4MPEG2 W64 H48 F30000:1001 Ip A128:117 C420jpeg XCOLORRANGE=LIMITED\n"
     assert data.startswith(header + b"FRAME\n")
     assert len(data) == len(header) + 2 * (6 + 64 * 48 * 3 // 2)
     back = VideoReader(tmp_path / "a.y4m").metadata
