@@ -211,8 +211,10 @@ def _search(encoding: Encoding, goal_db: float, num_bytes: int) -> EncodedVideo:
             ends = [end for end in (session.ends[name], seconds) if end is not None]
             return encode_until(min(ends, default=None))
         if seconds is not None:
+            now = session.seconds()  # reading, or the round before, may have taken a share
+            fair = now + (seconds - now) / (MAX_ROUNDS - round_index)
             with suppress(TimeError):  # then all that is left is for this one
-                return encode_until(seconds * (round_index + 1) / MAX_ROUNDS)
+                return encode_until(max(seconds * (round_index + 1) / MAX_ROUNDS, fair))
         return encode_until(seconds)
 
     def seconds_left() -> float:

@@ -29,7 +29,7 @@ from inrcodec._source import Source, SourceOptions, read_source
 from inrcodec.bitstream import is_inr_file, pack_audio, section_bytes, write_atomically
 from inrcodec.errors import CheckpointError, RateError, VideoError
 from inrcodec.fitting import ClipMotion, check_fresh, recipe_epochs, resolve_device
-from inrcodec.models import check_settings
+from inrcodec.models import check_settings, entry
 
 Item = TypeVar("Item")
 
@@ -169,7 +169,7 @@ class Encoding:
             )
             for a, b in split_segments(len(job.source.frames), job.segment_frames)
         )
-        if any(motions):
+        if entry(job.model).config_class.follows_motion:  # that there is none, too
             segments = [None if m is None else vars(m) for m in motions]
             session.remember(MOTIONS, {"segments": segments})
         return motions

@@ -196,11 +196,14 @@ def test_same_seed_same_file(tiny_clip: Path, tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() != (tmp_path / "c").read_bytes()
 
 
-@pytest.mark.parametrize("steps", [3, 25])  # before and in the quantised phase
-@pytest.mark.parametrize("segment_frames", [600, 3])
+# Before and in the quantised phase; of two segments' 15 steps, and in the second one.
+@pytest.mark.parametrize(
+    ("steps", "segment_frames", "finished"), [(3, 600, 0), (25, 600, 0), (3, 3, 0), (13, 3, 1)]
+)
 def test_resume_gives_the_file_of_an_uninterrupted_encode(
     steps: int,
     segment_frames: int,
+    finished: int,
     tiny_clip: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -219,9 +222,11 @@ def test_resume_gives_the_file_of_an_uninterrupted_encode(
 
     encode(tmp_path / "whole.inr")
 
+    flags = [InterruptFlag()] * finished + [interrupt_after(steps)]
+
     @contextmanager
     def interrupt_soon() -> Iterator[InterruptFlag]:
-        yield interrupt_after(steps if segment_frames > 6 else steps % 11)
+        yield flags.pop(0)
 
     with monkeypatch.context() as patched:
         patched.setattr(_rounds, "hold_interrupts", interrupt_soon)
@@ -252,6 +257,13 @@ def test_resume_refuses_the_checkpoint_of_another_encode(
         inrcodec.encode(
             tiny_clip, tmp_path / "a.inr", epochs=2, bpp=8.0, frames=(0, 5), resume=True
         )
+
+
+def test_frames_larger_than_a_file_has_are_refused_before_they_are_read(
+    tiny_clip: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(VideoError, match=r"frames of 16384x8192; a file has sides of up to 16384"):
+        inrcodec.encode(tiny_clip, tmp_path / "a.inr", epochs=1, resize=(16384, 8192))
 
 
 def test_resume_refuses_a_damaged_checkpoint(tiny_clip: Path, tmp_path: Path) -> None:

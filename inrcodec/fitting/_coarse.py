@@ -59,8 +59,17 @@ def expected_steps(steps: int, progress: float, *, coarse: float = 0.0) -> float
     >>> round(expected_steps(100, 0.1, coarse=0.1))
     487
     """
+    return steps / share_of_steps(progress, coarse=coarse) if progress > 0 else 0.0
+
+
+def share_of_steps(progress: float, *, coarse: float = 0.0) -> float:
+    """Return which part of its steps a fit has made in this part of its time, 0 to 1.
+
+    >>> share_of_steps(0.25), round(share_of_steps(0.1, coarse=0.1), 3)
+    (0.25, 0.205)
+    """
 
     def steps_until(progress: float) -> float:
         return min(progress, coarse) + _STEP * max(0.0, progress - coarse)
 
-    return steps * steps_until(1.0) / steps_until(progress) if progress > 0 else 0.0
+    return steps_until(progress) / steps_until(1.0)

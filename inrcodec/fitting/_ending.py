@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from inrcodec.fitting._clock import Clock
+from inrcodec.fitting._coarse import share_of_steps
 from inrcodec.fitting._config import FitConfig
 from inrcodec.fitting._curve import Curve
 from inrcodec.fitting._forecast import Forecast, Rounding, forecast
@@ -106,14 +107,19 @@ class Ending:
         """Take the mean PSNR in dB that rounding at once would take from the fit as it is."""
         self.rounding.measured(loss_db, progress=progress, at_db=self.curve.points[-1].psnr_db)
 
-    def forecast(self, *, used: float) -> Forecast | None:
+    def forecast(self, *, used: float, coarse: float = 0.0) -> Forecast | None:
         """Return what the fit will reach, once there is enough to see.
 
         None for schedules and averages of weights that it was not calibrated on.
+
+        Args:
+            used: steps or seconds.
+            coarse: the first part of the budget, whose steps take less time.
         """
         if not self._is_forecastable:
             return None
-        points, used_share, quantized_from = self.curve.points, used / self.clock.end, None
+        points, quantized_from = self.curve.points, None
+        used_share = share_of_steps(used / self.clock.end, coarse=coarse)
         if not self._rounds_softly:
             quantized_from = self.quantized_from
         elif self.quantized_from is not None:

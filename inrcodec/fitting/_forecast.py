@@ -21,6 +21,7 @@ _LEAST_PROGRESS = 0.12
 _LEAST_POINTS = 6
 _A_DB, _B = 1.64, 0.294
 _STEEPEST_DB = 3.0  # the first epochs' rise does not go on
+_USUAL_DB = 1.0  # where the curve begins in the last doubling, after small frames
 _NOISE_LEFT = 0.4  # at the end, of the noise as last measured
 _QUANTIZED_DB = 1.07  # a doubling, once the fit goes through the quantiser
 # The error is about so much, and so much more for each doubling of the steps that is left.
@@ -66,7 +67,7 @@ def forecast(
 
     Args:
         points: of the curve so far.
-        used_share: of the work until the end, 0 to 1.
+        used_share: of the steps until the end, 0 to 1.
         noise: what rounding would add now to the mean squared error of pixels in [0, 1].
         quantized_from: the first step that went through the quantiser, if any has.
     """
@@ -79,9 +80,11 @@ def forecast(
         _, now_db = _level(quantized, steps)
         return Forecast(now_db + left * _QUANTIZED_DB, error_db)
     now_octave, now_db = _level(points, steps)
-    half_octave, half_db = _level(points, steps / 2)
-    slope = (now_db - half_db) / (now_octave - half_octave)
-    slope = min(max(slope, 0.0), _STEEPEST_DB)
+    slope = _USUAL_DB
+    if points[0].steps <= steps / 2:
+        half_octave, half_db = _level(points, steps / 2)
+        slope = (now_db - half_db) / (now_octave - half_octave)
+        slope = min(max(slope, 0.0), _STEEPEST_DB)
     left = math.log2(steps / used_share) - now_octave
     unquantized_db = now_db + left * (_A_DB + _B * slope)
     return Forecast(_db(_mse(unquantized_db) + _NOISE_LEFT * noise), error_db)

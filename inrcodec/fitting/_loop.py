@@ -93,6 +93,7 @@ def fit(
     Raises:
         InrcodecError: the loss is no longer finite.
     """
+    called = time.perf_counter()
     run = _Fit(
         frames,
         network,
@@ -107,7 +108,8 @@ def fit(
     if state is not None:
         run.load_state(state)
         if seconds_left is not None:
-            run.ending.clock.finish_in(seconds_left, used=run.seconds())
+            seconds_left -= time.perf_counter() - called
+            run.ending.clock.finish_in(max(0.0, seconds_left), used=run.seconds())
     saved_at = logged_at = run.seconds()
     while (progress := run.progress()) < 1:
         since = run.used()
@@ -313,7 +315,7 @@ class _Fit:
             raise InrcodecError(f"the fit diverged at step {self.steps}: lower the learning rate")
         psnr_db = float(psnr_of_mse(self.mse))
         seen = self.order.frames_seen(self.steps)
-        end = self.ending.forecast(used=self.used())
+        end = self.ending.forecast(used=self.used(), coarse=self.coarse_share)
         return FitProgress(
             progress,
             self.steps,

@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 # How often, within its phase, the quantiser's step is adapted to the weights' drift.
 _UPDATES = 8
 _HARDNESS = (1.0, 30.0)  # at both ends of the phase
+_HARD = 10.0  # from here on weights are nearly on multiples of their steps
 _SENSITIVITY_FRAMES = 4
 _MOMENT_FRAMES = 8  # that rounding with feedback knows the layers' inputs from
 # How often they are rounded until they take the bytes: of those wished as many as `_AIM`, within
@@ -217,9 +218,10 @@ class RateControl:
         if first:
             self._allocate(self.quantizer, tensors)
             self._meet(self.quantizer, tensors, measured=True)
-        # Nothing has rounded averages, nor weights of a fit too short for a step in its phase.
-        is_new = first or (self._is_soft and self.config.ema > 0)
-        with_feedback = self.config.rounds_at_the_end or (self._is_soft and first)
+        # Nothing has rounded averages, nor weights of a fit whose phase is not there or cut short.
+        is_cut = self._is_soft and (first or float(self.hardness) < _HARD)
+        is_new = first or is_cut or (self._is_soft and self.config.ema > 0)
+        with_feedback = self.config.rounds_at_the_end or is_cut
         if with_feedback and (is_new or not self._keeps(tensors, measured=True)):
             self._round_weights()
             tensors = self.stored_tensors(exact=True)
@@ -232,6 +234,7 @@ class RateControl:
             "embeddings": self.embeddings,
             "settled": self.settled,
             "updates": self.updates,
+            "hardness": float(self.hardness),
             "rate_steps": None if self.embedding_rate is None else self.embedding_rate.steps,
         }
 
@@ -241,6 +244,7 @@ class RateControl:
         if self.embeddings is not None:
             self.embeddings.copy_(state["embeddings"])
         self.settled, self.updates = state["settled"], state["updates"]
+        self.hardness.fill_(state.get("hardness", _HARDNESS[0]))
         if self.embedding_rate is not None and state["rate_steps"] is not None:
             self.embedding_rate.steps = state["rate_steps"].to(self.device)
 

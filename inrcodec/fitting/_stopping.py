@@ -59,13 +59,15 @@ def on_plateau(points: Sequence[CurvePoint]) -> bool:
     """Whether the last doubling of the work gained less than 0.1 dB.
 
     Compares the best point of the second half of the steps so far with the best of the quarter
-    before: an ordinary fit gains about 1 dB there, against noise of a few tenths.
+    before: an ordinary fit gains about 1 dB there, against noise of a few tenths. Steps count from
+    where the curve begins, which is after those of small frames.
     """
-    if not points:
+    if len(points) < 2:
         return False
-    steps = points[-1].steps
-    late = [p.psnr_db for p in points if p.steps > steps / 2]
-    early = [p.psnr_db for p in points if steps / 4 < p.steps <= steps / 2]
+    begin = 2 * points[0].steps - points[1].steps
+    steps = points[-1].steps - begin
+    late = [p.psnr_db for p in points if p.steps - begin > steps / 2]
+    early = [p.psnr_db for p in points if steps / 4 < p.steps - begin <= steps / 2]
     if len(early) < _LEAST_POINTS:
         return False
     return -_FALLEN_DB < max(late) - max(early) < _FLAT_DB

@@ -67,6 +67,12 @@ def test_an_ordinary_curve_is_no_plateau(db_a_doubling: float, seed: int) -> Non
     assert seen_at(curve) == []
 
 
+def test_after_small_frames_the_doubling_is_of_whole_ones() -> None:
+    level = points([20 + i for i in range(10)] + [30.0] * 50)
+    later = [CurvePoint(p.steps + 100 * STEPS, p.psnr_db) for p in level]
+    assert next(n for n in range(61) if on_plateau(later[:n])) == 22
+
+
 def test_a_curve_that_stays_level_is_one_after_a_doubling() -> None:
     rise = [20 + i for i in range(10)]
     assert seen_at(rise + [30.0] * 50)[0] == 22  # twice the first 11

@@ -57,6 +57,17 @@ def test_nothing_is_said_too_early() -> None:
     assert forecast(curve(values), used_share=0.12) is not None
 
 
+def test_a_curve_that_begins_late_says_nothing_of_the_slope() -> None:
+    """Its first points, after small frames, rise steeply: less is foretold than of that slope."""
+    steep = [CurvePoint(32 * (i + 20), 20 + 2.0 * i) for i in range(10)]
+    shallow = [CurvePoint(32 * (i + 20), 38 + 0.0 * i) for i in range(10)]
+    found = [said(points, used_share=0.5).psnr_db for points in (steep, shallow)]
+    level = [points[-2].psnr_db for points in (steep, shallow)]  # the mean of the last three
+    gained = [a - b for a, b in zip(found, level, strict=True)]
+    assert gained[0] == pytest.approx(gained[1])
+    assert 1.5 < gained[1] < 2.5  # a doubling
+
+
 @pytest.mark.parametrize("share", [0.15, 0.3, 0.6])
 @pytest.mark.parametrize("name", RECORDED)
 def test_recorded_fits_end_near_their_forecast(name: str, share: float) -> None:

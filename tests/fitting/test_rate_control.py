@@ -37,9 +37,9 @@ def test_weights_are_rounded_with_feedback_when_the_quantiser_enters(
     config = waves_config()
     # A phase of one step, at a rate that moves nothing.
     settings = {"qat_fraction": 1 / 180, "final_factor": 0.0}
-    assert off_the_steps(fit_waves(rounding="feedback", **settings), config) < 1e-2
-    for rounding in ("soft", "nearest"):
-        assert off_the_steps(fit_waves(rounding=rounding, **settings), config) > 0.4
+    for rounding in ("soft", "feedback"):  # softly, so short a phase leaves them where they were
+        assert off_the_steps(fit_waves(rounding=rounding, **settings), config) < 1e-2
+    assert off_the_steps(fit_waves(rounding="nearest", **settings), config) > 0.4
 
 
 def test_without_a_phase_they_are_rounded_at_the_end(
