@@ -127,7 +127,7 @@ def decode_reference(video: ComparedVideo, folder: Path, *, cut: Cut, device: st
         fps = Fraction(file.header.average_fps)
     yuv = rgb_to_yuv420(rgb, folder / "reference.yuv", matrix=MATRIX_OF_RGB)
     name = clip_name(video.source)
-    label = clip_label(name, rgb, start=cut.frames[0] if cut.frames else 0)
+    label = clip_label(name, rgb, start=cut.frames[0] if cut.frames else 0, crop=cut.crop)
     return Reference(name, rgb, yuv, fps, MATRIX_OF_RGB, label)
 
 

@@ -87,7 +87,7 @@ def _point(
         decode_seconds=coded.decode_seconds,
         metrics={name: sum(values) / len(values) for name, values in per_frame.items() if values},
         per_frame={
-            name: [round(v, 5) for v in values] for name, values in per_frame.items() if values
+            name: [round(v, 8) for v in values] for name, values in per_frame.items() if values
         },
         stream=coded.stream.relative_to(job.out).as_posix(),
         snapshots=snapshots,

@@ -111,6 +111,11 @@ def _not_drawn(drawn: Mapping[str, Literature]) -> tuple[str, ...]:
 
 def _write_compressai(points: Sequence[EvalPoint], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    written = set()
     for series, curve in group_by_series(points).items():
         name = re.sub(r"[^\w.+-]+", "_", series)
-        write_atomically(folder / f"{name}.json", compressai_json(series, curve).encode())
+        path = folder / f"{name}.json"
+        write_atomically(path, compressai_json(series, curve).encode())
+        written.add(path)
+    for path in set(folder.glob("*.json")) - written:  # of curves whose records are gone
+        path.unlink()

@@ -33,8 +33,10 @@ def run_job(job: PointJob, *, progress: bool = False) -> Outcome:
         Interrupted: Ctrl-C during a fit.
         KeyboardInterrupt: Ctrl-C elsewhere.
     """
+    from inrcodec._provenance import commit
     from inrcodec.evaluation import _kept_fit, _measure
 
+    commit()  # of the code that runs: it may be another when the point is measured
     start = time.perf_counter()
     try:
         _kept_fit.begin(job)

@@ -158,7 +158,7 @@ def test_inr_files_are_cut_like_any_video(
     (ours,) = compare(clip_with_audio, [segmented_inr], tmp_path, **cut, **RGB_ONLY)
     (turned,) = compare(segmented_inr, [clip_with_audio], tmp_path, **cut, **RGB_ONLY)
     assert ours.per_frame == turned.per_frame
-    assert turned.label == "segmented 20x16, frames 3:8"
+    assert turned.label == "segmented 20x16, frames 3:8, crop 41x30"
     assert len(ours.per_frame["psnr_rgb"]) == 5
 
 

@@ -198,6 +198,19 @@ def test_what_is_there_is_kept_until_something_changes(clip: Path, tmp_path: Pat
     assert is_made_anew()
 
 
+def test_renamed_images_are_another_source(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    make_clip(folder / "%03d.png")
+    first, last = (sorted(folder.iterdir())[i] for i in (0, -1))
+    before = prepare_reference(folder, tmp_path / "made").rgb.rgb(0, 6)
+    for path, name in ((first, "t"), (last, first.name), (folder / "t", last.name)):
+        path.rename(folder / name)
+    after = prepare_reference(folder, tmp_path / "made").rgb.rgb(0, 6)
+    assert (after == before[[5, 1, 2, 3, 4, 0]]).all()
+    assert (after != before).any()
+
+
 def test_a_source_that_fails_leaves_no_reference(clip: Path, tmp_path: Path) -> None:
     prepare_reference(clip, tmp_path)
     with pytest.raises(VideoError, match="6 frames"):
