@@ -83,6 +83,7 @@ def tables(
         "elsewhere": equal_time_rows(elsewhere, FLAGSHIP, named, budgets),
         "avx2": equal_time_rows(of_clip(of_avx2, "bunny"), BASELINE, named, budgets),
         "bikes": equal_time_rows(of_clip(compared, "bikes"), BASELINE, named, budgets),
+        "bikes-avx2": equal_time_rows(of_clip(of_avx2, "bikes"), BASELINE, named, budgets),
         "time-to-quality": time_rows(beside_baseline(records), named),
         "ablation": equal_time_rows(of_clip(ablated, "bunny"), FLAGSHIP, [FLAGSHIP], budgets),
     }
