@@ -29,9 +29,9 @@ from inrcodec.fitting import _forecast
 from inrcodec.fitting._curve import CurvePoint
 
 RESULT = Path(__file__).resolve().parent / "results" / "forecast.json"
-SHARES = (0.15, 0.3, 0.6, 0.8, 0.99)  # of a budget, when the forecast is asked
-NUMBERS = ("_A_DB", "_B", "_NOISE_LEFT", "_QUANTIZED_DB")
-STARTS = (0.5, 0.5, 0.5, 0.5)
+SHARES = (0.2, 0.3, 0.6, 0.8, 0.99)  # of a budget, when the forecast is asked
+NUMBERS = ("_PEAK_DB", "_DOUBT", "_NOISE_LEFT", "_QUANTIZED_DB")
+STARTS = (5.0, 0.01, 0.5, 0.5)  # of the size that they should have
 Record = dict[str, Any]
 
 _BUNNY: dict[str, Any] = {"source": "bunny", "crop": [1280, 640], "resize": [320, 160]}
@@ -128,7 +128,7 @@ def foretold(record: Record, share: float) -> _forecast.Forecast | None:
     quantized_from = (1 - record["qat_fraction"]) * record["steps"]
     return _forecast.forecast(
         points,
-        used_share=points[-1].steps / record["steps"] if points else 0.0,
+        used_share=points[-1].steps / record["steps"] if points else 0.0,  # all of whole frames
         noise=noise,
         quantized_from=round(quantized_from) if steps > quantized_from else None,
     )
@@ -155,7 +155,8 @@ def solve(records: Sequence[Record]) -> list[float]:
 
     kept = numbers_now()
     try:
-        return list(map(float, least_squares(residuals, STARTS, bounds=(0, 3), loss="soft_l1").x))
+        found = least_squares(residuals, STARTS, bounds=(0, 20), x_scale=STARTS, loss="soft_l1")
+        return list(map(float, found.x))
     finally:
         use(kept)
 

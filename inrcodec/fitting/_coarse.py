@@ -62,6 +62,16 @@ def expected_steps(steps: int, progress: float, *, coarse: float = 0.0) -> float
     return steps / share_of_steps(progress, coarse=coarse) if progress > 0 else 0.0
 
 
+def progress_at(share: float, *, coarse: float = 0.0) -> float:
+    """Return in which part of its time a fit makes this share of its steps: see `share_of_steps`.
+
+    >>> progress_at(0.25), round(progress_at(0.205, coarse=0.1), 3)
+    (0.25, 0.1)
+    """
+    until = share * (coarse + _STEP * (1 - coarse))
+    return until if until < coarse else coarse + (until - coarse) / _STEP
+
+
 def share_of_steps(progress: float, *, coarse: float = 0.0) -> float:
     """Return which part of its steps a fit has made in this part of its time, 0 to 1.
 

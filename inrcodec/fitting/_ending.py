@@ -119,7 +119,7 @@ class Ending:
         if not self._is_forecastable:
             return None
         points, quantized_from = self.curve.points, None
-        used_share = share_of_steps(used / self.clock.end, coarse=coarse)
+        used_share = share_of_steps(self.clock.progress(used), coarse=coarse)
         if not self._rounds_softly:
             quantized_from = self.quantized_from
         elif self.quantized_from is not None:
@@ -132,6 +132,7 @@ class Ending:
             used_share=used_share,
             noise=self.rounding.noise,
             quantized_from=quantized_from,
+            coarse=coarse,
         )
 
     def state(self) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """What a fit will reach, from its curve so far and from what rounding would take now.
 
-In: the points of the curve, the rounding's noise, and how much of the work is left. Out: a PSNR and
-its error.
+In: the points of the curve, the rounding's noise, and how far the fit is. Out: a PSNR and its
+error.
 
-The model: unquantised PSNR rises linearly in the logarithm of the steps, by `A + B * slope` a
-doubling, where `slope` is what the last doubling gave; the noise that rounding would add now is
-there at the end too, but for what the quantised phase wins back of it. The numbers were fitted to
-recorded fits by `benchmarks/forecast.py`, `_NOISE_LEFT` was chosen: benchmarks/notes/forecast.md.
+The model: as the learning rate falls along its cosine, unquantised PSNR rises in proportion, since
+what steps of that length cannot settle is what is missing. How much a whole peak is worth is seen
+in the last points, and before the rate has fallen by much it is taken to be usual. The noise that
+rounding would add now is there at the end too, but for what the quantised phase wins back of it.
+The numbers were chosen on recorded fits: benchmarks/notes/forecast.md, `benchmarks/forecast.py`.
 """
 
 from __future__ import annotations
@@ -15,19 +16,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from inrcodec.fitting._coarse import progress_at
 from inrcodec.fitting._curve import CurvePoint
 
-_LEAST_PROGRESS = 0.12
+_LEAST_PROGRESS = 0.2  # before, what rises is not of the falling rate
 _LEAST_POINTS = 6
-_A_DB, _B = 1.64, 0.294
-_STEEPEST_DB = 3.0  # the first epochs' rise does not go on
-_USUAL_DB = 1.0  # where the curve begins in the last doubling, after small frames
+_PEAK_DB = 6.0  # that the peak of the rate is worth, usually
+_DOUBT = 0.01  # the variance of the rate, over its peak, at which half of what is seen is believed
+_SEEN = 0.3  # of the progress so far shows it
+_MOST_PEAK_DB = 20.0
 _NOISE_LEFT = 0.4  # at the end, of the noise as last measured
 _QUANTIZED_DB = 1.07  # a doubling, once the fit goes through the quantiser
-# The error is about so much, and so much more for each doubling of the steps that is left.
-_ERROR_DB = 0.1
-_ERROR_DB_A_DOUBLING = 1.0
-_SMOOTHED = 0.1  # of the steps so far make the level at a step
+# The error is about so much, and so much more at the peak of the rate.
+_ERROR_DB, _ERROR_DB_AT_THE_PEAK = 0.1, 1.8
+_SMOOTHED = 0.03  # of the whole progress: whose points make the level now
 _MEASURED_AT = (0.12, 0.4, 0.8)  # of the progress
 
 
@@ -62,32 +64,57 @@ def forecast(
     used_share: float,
     noise: float = 0.0,
     quantized_from: int | None = None,
+    coarse: float = 0.0,
 ) -> Forecast | None:
     """Return the PSNR at the end of a fit, or None while it is too early to say.
 
     Args:
         points: of the curve so far.
-        used_share: of the steps until the end, 0 to 1.
+        used_share: of the steps until the end, 0 to 1, at the last point.
         noise: what rounding would add now to the mean squared error of pixels in [0, 1].
         quantized_from: the first step that went through the quantiser, if any has.
+        coarse: the first part of the budget, whose steps take less time, 0 to 1.
     """
-    if used_share < _LEAST_PROGRESS or len(points) < _LEAST_POINTS:
+    now = progress_at(used_share, coarse=coarse)
+    if now < _LEAST_PROGRESS or len(points) < _LEAST_POINTS:
         return None
-    steps = points[-1].steps
-    left = max(0.0, -math.log2(used_share))  # doublings
-    error_db = _ERROR_DB + _ERROR_DB_A_DOUBLING * left
+    error_db = _ERROR_DB + _ERROR_DB_AT_THE_PEAK * _rate(now)
     if quantized := _quantized(points, quantized_from):
-        _, now_db = _level(quantized, steps)
-        return Forecast(now_db + left * _QUANTIZED_DB, error_db)
-    now_octave, now_db = _level(points, steps)
-    slope = _USUAL_DB
-    if points[0].steps <= steps / 2:
-        half_octave, half_db = _level(points, steps / 2)
-        slope = (now_db - half_db) / (now_octave - half_octave)
-        slope = min(max(slope, 0.0), _STEEPEST_DB)
-    left = math.log2(steps / used_share) - now_octave
-    unquantized_db = now_db + left * (_A_DB + _B * slope)
+        left = max(0.0, -math.log2(used_share))  # doublings
+        begin = (1 - _SMOOTHED) * points[-1].steps
+        near = [p.psnr_db for p in quantized if p.steps > begin]
+        return Forecast(_mean(near) + left * _QUANTIZED_DB, error_db)
+    share_a_step = used_share / points[-1].steps
+    progress = [progress_at(p.steps * share_a_step, coarse=coarse) for p in points]
+    levels = [(_rate(at), p.psnr_db) for at, p in zip(progress, points, strict=True)]
+    late = [level for at, level in zip(progress, levels, strict=True) if at >= (1 - _SEEN) * now]
+    near = [level for at, level in zip(progress, levels, strict=True) if at > now - _SMOOTHED]
+    rate, level_db = (_mean(each) for each in zip(*near, strict=True))
+    unquantized_db = level_db + _worth_of_the_peak(late) * rate
     return Forecast(_db(_mse(unquantized_db) + _NOISE_LEFT * noise), error_db)
+
+
+def _worth_of_the_peak(levels: Sequence[tuple[float, float]]) -> float:
+    """Return by how many dB a learning rate at its peak keeps a fit down.
+
+    The slope of PSNR in the rate, of (rate over its peak, dB), drawn to what is usual the more the
+    less the rate has changed.
+    """
+    rates, decibels = zip(*levels, strict=True)
+    mean_rate, mean_db = _mean(rates), _mean(decibels)
+    variance = _mean([(rate - mean_rate) ** 2 for rate in rates])
+    covariance = _mean([(rate - mean_rate) * (db - mean_db) for rate, db in levels])
+    worth_db = (_DOUBT * _PEAK_DB - covariance) / (_DOUBT + variance)
+    return min(max(worth_db, 0.0), _MOST_PEAK_DB)
+
+
+def _rate(progress: float) -> float:
+    """Return the learning rate over its peak, warmed up, on a cosine that ends at nothing."""
+    return 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
 
 
 def _quantized(points: Sequence[CurvePoint], quantized_from: int | None) -> list[CurvePoint]:
@@ -96,14 +123,6 @@ def _quantized(points: Sequence[CurvePoint], quantized_from: int | None) -> list
         return []
     begins = [0, *(p.steps for p in points)]
     return [p for begin, p in zip(begins, points, strict=False) if begin >= quantized_from]
-
-
-def _level(points: Sequence[CurvePoint], steps: float) -> tuple[float, float]:
-    """Return log2 of the steps and the PSNR there: means of the points just before `steps`."""
-    near = [p for p in points if (1 - _SMOOTHED) * steps < p.steps <= steps]
-    near = near or [min(points, key=lambda p: abs(p.steps - steps))]
-    octave = sum(math.log2(p.steps) for p in near) / len(near)
-    return octave, sum(p.psnr_db for p in near) / len(near)
 
 
 def _num_due(progress: float) -> int:
