@@ -82,8 +82,8 @@ def forecast(
     if quantized := _quantized(points, quantized_from):
         left = max(0.0, -math.log2(used_share))  # doublings
         begin = (1 - _SMOOTHED) * points[-1].steps
-        near = [p.psnr_db for p in quantized if p.steps > begin]
-        return Forecast(_mean(near) + left * _QUANTIZED_DB, error_db)
+        now_db = _mean([p.psnr_db for p in quantized if p.steps > begin])
+        return Forecast(now_db + left * _QUANTIZED_DB, error_db)
     share_a_step = used_share / points[-1].steps
     progress = [progress_at(p.steps * share_a_step, coarse=coarse) for p in points]
     levels = [(_rate(at), p.psnr_db) for at, p in zip(progress, points, strict=True)]
