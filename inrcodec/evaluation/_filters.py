@@ -12,7 +12,6 @@ import tempfile
 from fractions import Fraction
 from pathlib import Path
 
-from inrcodec._provenance import num_cores
 from inrcodec.errors import EvaluationError
 from inrcodec.evaluation._ffmpeg import raw_input, run_ffmpeg
 from inrcodec.evaluation._raw import RawFrames
@@ -32,7 +31,9 @@ def vmaf(decoded: RawFrames, source: RawFrames, *, fps: Fraction) -> list[float]
     Raises:
         EvaluationError: FFmpeg fails, as it does where a side is under 16 pixels or so.
     """
-    threads = num_cores()
+    import torch
+
+    threads = torch.get_num_threads()  # this process's share of the cores
     options = f"model=version={VMAF_MODEL}:log_fmt=json:log_path={_LOG}:n_threads={threads}"
     log = json.loads(_log_of(f"libvmaf={options}", decoded, source, fps=fps, task="VMAF"))
     values = [float(frame["metrics"]["vmaf"]) for frame in log["frames"]]
