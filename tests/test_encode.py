@@ -533,7 +533,8 @@ def test_an_interrupted_round_keeps_the_end_it_had(
     for resume in (False, True):
         with pytest.raises(Interrupted):
             inrcodec.encode(tiny_clip, tmp_path / "a.inr", resume=resume, **told)
-    assert ends == [15.0, 60.0, 60.0]
+    assert 15 < ends[0] < 30  # a quarter of what reading leaves
+    assert ends[1:] == [60.0, 60.0]
 
 
 def test_a_search_goes_on_after_its_time_where_its_first_size_held_no_network(

@@ -56,8 +56,11 @@ def recode(video: Path, out: Path, *options: str) -> Path:
 
 
 def packet_bytes(video: Path, index: int) -> int:
+    """Of Matroska or MP4, which hold the parameter sets apart."""
     with av.open(str(video)) as container:
-        return sum(packet.size for packet in container.demux(container.streams.video[index]))
+        stream = container.streams.video[index]
+        apart = len(stream.codec_context.extradata or b"")
+        return apart + sum(packet.size for packet in container.demux(stream))
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -80,6 +83,18 @@ def test_bpp_is_of_the_whole_video_however_it_is_cut(
     assert (video.bytes, video.bpp) == (num_bytes, 8 * num_bytes / (12 * 64 * 48))
     with inrcodec.VideoDecoder(segmented_inr) as decoder:
         assert ours.bpp == pytest.approx(decoder.metadata.bpp)
+
+
+def test_parameter_sets_count_wherever_they_are(card: Path, tmp_path: Path) -> None:
+    apart = recode(
+        card, tmp_path / "card.mp4", "-c:v", "libx265", "-x265-params", "log-level=error"
+    )
+    bare = recode(apart, tmp_path / "card.h265", "-c", "copy")
+    boxed, whole = compare(card, [apart, bare], tmp_path, **RGB_ONLY)
+    assert whole.bytes == bare.stat().st_size
+    assert abs(boxed.bytes - whole.bytes) < 200
+    with av.open(str(apart)) as container:
+        assert sum(packet.size for packet in container.demux(video=0)) < whole.bytes - 1000
 
 
 def test_bytes_of_images_are_those_of_the_images_that_are_read(card: Path, tmp_path: Path) -> None:
@@ -129,7 +144,9 @@ def test_frames_and_picture_are_cut_independently(card: Path, tmp_path: Path) ->
     cut: dict[str, Any] = {"frames": (1, 5), "crop": (48, 32)}
     found = compare(card, [four, cropped], tmp_path, **cut, **RGB_ONLY)
     assert [point.metrics["psnr_rgb"] for point in found] == [100.0, 100.0]
-    assert [point.bpp * 6 * 64 * 48 / 8 / point.bytes for point in found] == [6 / 4, 2.0]
+    assert [point.bpp * 6 * 64 * 48 / 8 / point.bytes for point in found] == pytest.approx(
+        [6 / 4, 2.0]
+    )
 
 
 def test_a_video_of_the_crops_size_is_only_resized(card: Path, tmp_path: Path) -> None:
