@@ -82,7 +82,9 @@ CPU = Place(
     },
     {
         "convolutions, backward": ("convolution_backward",),
+        "their weights, by products": ("bmm", "_ConvolutionBackward"),
         "convolutions, forward": ("convolution", "mkldnn"),
+        "reading the canvas": ("grid_sampler",),
         "optimiser": ("Optimizer.step", "adam", "aten::mm", "addmm", "norm", "lerp"),
         "activations": ("gelu", "sigmoid", "tanh", "sin", "relu", "layer_norm"),
         "pixel shuffles": ("shuffle",),
