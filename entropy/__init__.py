@@ -10,7 +10,13 @@ from inrcodec.entropy._context import MAX_GAIN, NUM_LEVELS, MagnitudeContext
 from inrcodec.entropy._interleaved import InterleavedReader, interleaved_compress
 from inrcodec.entropy._mixture import MAX_ALPHABET, TABLE_BITS, MixtureModel
 from inrcodec.entropy._mixture_fit import empirical_entropy_bits, fit_mixture
-from inrcodec.entropy._rans import RansReader, num_entries, rans_compress, rans_decompress
+from inrcodec.entropy._rans import (
+    RansReader,
+    num_entries,
+    rans_compress,
+    rans_decompress,
+    table_sizes,
+)
 
 __all__ = [
     "MAX_ALPHABET",
@@ -27,4 +33,5 @@ __all__ = [
     "num_entries",
     "rans_compress",
     "rans_decompress",
+    "table_sizes",
 ]

@@ -91,12 +91,13 @@ def check_symbols(
         raise ValueError(f"symbol {symbols[i]} at {i}, must be {lowest[i]} to {highest[i]}")
 
 
-def num_entries(table_indexes: NDArray[np.integer[Any]], models: Sequence[MixtureModel]) -> int:
-    """Add up the sizes of the tables of `(n,)` symbols: how far a decoder may have to look."""
-    return _num_entries(table_indexes, np.array([m.alphabet_size for m in models]))
+def table_sizes(models: Sequence[MixtureModel]) -> NDArray[np.int64]:
+    """Return how many symbols each table admits."""
+    return np.array([model.alphabet_size for model in models], np.int64)
 
 
-def _num_entries(table_indexes: NDArray[np.integer[Any]], sizes: NDArray[np.int64]) -> int:
+def num_entries(table_indexes: NDArray[np.integer[Any]], sizes: NDArray[np.int64]) -> int:
+    """Add up the `table_sizes` of `(n,)` symbols: how far a decoder may have to look."""
     return int(np.bincount(table_indexes, minlength=sizes.size) @ sizes)
 
 
@@ -144,7 +145,7 @@ class RansReader:
         self._symbols = np.empty(num_symbols, np.int16)
         self._indexes = np.empty(num_symbols, np.int32)
         self._tables = _Tables(models)
-        self._table_sizes = np.array([model.alphabet_size for model in models])
+        self._table_sizes = table_sizes(models)
         self._decoder = _ans().RansDecoder()
         # The coder reads past a payload that is too short: no symbol takes more than one word, so
         # with this padding it cannot leave the buffer.
@@ -160,7 +161,7 @@ class RansReader:
         if end > self._num_symbols:
             raise ValueError(f"more than {self._num_symbols} symbols are read")
         if self._entries_left is not None and table_indexes.size:
-            self._entries_left -= _num_entries(table_indexes, self._table_sizes)
+            self._entries_left -= num_entries(table_indexes, self._table_sizes)
             if self._entries_left < 0:
                 raise ValueError("tables are too wide for so many symbols in so few bytes")
         symbols = np.empty(table_indexes.size, np.int32)

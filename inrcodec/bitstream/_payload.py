@@ -19,6 +19,7 @@ from inrcodec.entropy import (
     interleaved_compress,
     num_entries,
     rans_compress,
+    table_sizes,
 )
 
 _MAX_SYMBOLS = 1 << 28
@@ -86,7 +87,8 @@ def pack_payload(
         raise TooDenseError(
             f"{symbols.size} symbols in {len(payload)} bytes are too many", group=group
         )
-    if not log_states and num_entries(table_indexes, models) > _most_entries(len(payload)):
+    entries = 0 if log_states else num_entries(table_indexes, table_sizes(models))
+    if entries > _most_entries(len(payload)):
         raise TooDenseError(
             f"the tables of {symbols.size} symbols in {len(payload)} bytes are too wide",
             group=group,

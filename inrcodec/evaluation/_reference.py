@@ -253,20 +253,19 @@ def _state(path: str | Path) -> dict[str, Any] | None:
     place = Path(path)
     is_images = place.is_dir() or (is_pattern(str(path)) and not place.exists())
     try:
-        names, files = [], [place]
+        files = [place]
         if is_images:
             inside = place if place.is_dir() else place.parent
             files = sorted(entry for entry in inside.iterdir() if entry.is_file())
-            names = [entry.name for entry in files]
         states = [file.stat() for file in files]
     except OSError:  # a URL, or nothing: read it, and let the reader say what is wrong
         return None
-    each = list(zip(names, states, strict=False))  # of one file nothing that is not said anyhow
+    named = zip((file.name for file in files), states, strict=True)
     return {
         "path": os.path.realpath(place),
         "files": len(states),
         "bytes": sum(state.st_size for state in states),
         "mtime_ns": max((state.st_mtime_ns for state in states), default=0),
         # Renamed images keep their times and the bytes of all together.
-        "each_crc32": zlib.crc32(repr([(n, s.st_size, s.st_mtime_ns) for n, s in each]).encode()),
+        "each_crc32": zlib.crc32(repr([(n, s.st_size, s.st_mtime_ns) for n, s in named]).encode()),
     }

@@ -63,11 +63,12 @@ def read_audio(
                 stream_index = packet.stream_index
                 stream = streams[stream_index]
                 kept = _kept(packet, stream, name, offset=offsets[stream_index])
-                if kept is not None:
-                    missing = _ticks_back(kept, stream)
+                if kept is None:
+                    continue
+                if missing := _ticks_back(kept, stream):
                     offsets[stream_index] += missing
                     kept = replace(kept, pts=kept.pts + missing, dts=kept.dts + missing)
-                    stream.packets.append(kept)
+                stream.packets.append(kept)
         except (av.FFmpegError, OSError) as exc:
             raise VideoError(f"{name}: its audio cannot be read: {exc}") from exc
     cut = [cut_audio(stream, start_seconds, end_seconds) for stream in streams.values()]

@@ -16,7 +16,7 @@ from inrcodec.video._pixels import MATRIX_RGB, RGBImage, from_rgb, plane_bytes
 from inrcodec.video._types import UNSPECIFIED, ColorTags, VideoMetadata
 
 PLAIN_ENDINGS = (".y4m", ".yuv")
-_AS_BT601 = (UNSPECIFIED, 5, 6)  # of H.273
+_AS_BT601 = (MATRIX_RGB, UNSPECIFIED, 5, 6)  # of H.273, in planes
 _PNG_COMPRESSION = "3"  # of zlib's 0 to 9; more is slower and hardly smaller
 
 
@@ -41,7 +41,7 @@ def yuv_pixel_format(metadata: VideoMetadata) -> str:
 
 def is_taken_for_another(color: ColorTags) -> bool:
     """Whether readers, who take plain planes for BT.601, are wrong about those of such a source."""
-    return color.matrix not in (*_AS_BT601, MATRIX_RGB)
+    return color.matrix not in _AS_BT601
 
 
 class PlaneSink:

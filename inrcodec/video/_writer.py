@@ -17,7 +17,7 @@ from inrcodec.errors import VideoError
 from inrcodec.video._container_sink import CONTAINERS, ContainerSink
 from inrcodec.video._images import is_pattern
 from inrcodec.video._pixels import check_colors
-from inrcodec.video._plain_sinks import PlaneFileSink, PlaneSink, PngSink, Sink
+from inrcodec.video._plain_sinks import PLAIN_ENDINGS, PlaneFileSink, PlaneSink, PngSink, Sink
 from inrcodec.video._types import AudioStream, VideoFrame, VideoMetadata
 
 DEFAULT_CRF = 12  # visually lossless
@@ -182,7 +182,7 @@ def _open_file(path: Path, metadata: VideoMetadata, audio: Sequence[AudioStream]
     _check_conversion(str(path), metadata)
     if ending in CONTAINERS:
         return ContainerSink(path, metadata=metadata, audio=audio, crf=crf)
-    if ending in (".y4m", ".yuv"):
+    if ending in PLAIN_ENDINGS:
         return PlaneFileSink(path, metadata=metadata, has_headers=ending == ".y4m")
     raise VideoError(f"{path}: unknown kind of output; known: {KNOWN_OUTPUTS}")
 
