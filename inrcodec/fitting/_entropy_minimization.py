@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from inrcodec.fitting._optim import Adam
 from inrcodec.fitting._qat import CodedBytes, Quantizer
 from inrcodec.models import Network
 from inrcodec.quantization import MAX_STEP_CODE, MAX_SYMBOL, MIN_STEP_CODE, Grid, step_size
@@ -43,7 +44,7 @@ class EntropyQuantizer(Quantizer):
     def __init__(self, num_tensors: int, *, device: torch.device, seed: int) -> None:
         super().__init__()
         self.log2_steps = nn.Parameter(torch.zeros(num_tensors, device=device))
-        self.optimizer = torch.optim.Adam([self.log2_steps], lr=_OCTAVES)
+        self.optimizer = Adam([self.log2_steps], lr=_OCTAVES)
         self.generator = torch.Generator(device).manual_seed(seed)
         self.num_bits = math.inf  # by the Gaussians, that the file may have
         self.is_settled = self._settles = False

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
+
+from inrcodec.fitting._optim import Optimizer
 
 
 class GroupwiseOptimizer(Optimizer):

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from inrcodec.fitting._optim import Adam
 from inrcodec.models import read_displaced
 
 _log = logging.getLogger(__name__)
@@ -153,7 +154,7 @@ def _refined(
         factor = min(factor, *canvas.shape[2:])
         canvas, frames = F.avg_pool2d(canvas, factor), F.avg_pool2d(frames, factor)
     fields = (fields / factor).clone().requires_grad_()
-    adam = torch.optim.Adam([fields], lr=first_step, betas=(0.8, 0.95))
+    adam = Adam([fields], lr=first_step, betas=(0.8, 0.95))
     for i in range(num_steps):
         adam.param_groups[0]["lr"] = first_step * (1 - i / num_steps)
         errors = (_moved(canvas, fields) - frames).square()

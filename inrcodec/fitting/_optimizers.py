@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from inrcodec.fitting._adan import Adan
 from inrcodec.fitting._config import FitConfig
 from inrcodec.fitting._muon import Muon
+from inrcodec.fitting._optim import Adam, AdamW
 from inrcodec.fitting._soap import Soap
 from inrcodec.models import Network
 
@@ -58,9 +59,8 @@ def build_optimizers(
     beta1, beta2 = config.betas
     if config.optimizer == "adamw":
         decay = config.weight_decay
-        adamw = torch.optim.AdamW
         return [
-            adamw(
+            AdamW(
                 parameters,
                 lr=rate,
                 betas=(beta1, beta2),
@@ -72,9 +72,7 @@ def build_optimizers(
     matrices = _matrices(network) if config.optimizer in ("muon", "soap") else []
     taken = set(map(id, matrices))
     others = [p for p in parameters if id(p) not in taken]
-    adam = torch.optim.Adam(
-        others, lr=rate, betas=(beta1, beta2), fused=True, capturable=capturable
-    )
+    adam = Adam(others, lr=rate, betas=(beta1, beta2), fused=True, capturable=capturable)
     if not matrices:
         return [adam]
     if config.optimizer == "soap":
