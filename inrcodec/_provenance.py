@@ -29,6 +29,11 @@ def commit() -> str | None:
     return done.stdout.strip() or None
 
 
+def code_version() -> str:
+    """Return the commit that inrcodec runs from, or its version where there is no git."""
+    return commit() or version("inrcodec")
+
+
 def software_versions() -> dict[str, str]:
     """Return the versions that a published figure must state."""
     packages = ("inrcodec", "torch", "compressai", "av", "numpy")

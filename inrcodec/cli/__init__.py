@@ -15,7 +15,18 @@ import warnings
 from collections.abc import Sequence
 
 from inrcodec._signals import terminate_as_interrupt
-from inrcodec.cli import _compare, _datasets, _decode, _encode, _eval, _info, _ladder, _play, _zoo
+from inrcodec.cli import (
+    _bench,
+    _compare,
+    _datasets,
+    _decode,
+    _encode,
+    _eval,
+    _info,
+    _ladder,
+    _play,
+    _zoo,
+)
 from inrcodec.cli._parser import CommandParser
 from inrcodec.errors import InrcodecError, Interrupted, ModelSettingError, UnknownModelError
 
@@ -93,7 +104,8 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (_encode, _ladder, _decode, _play, _info, _eval, _compare, _zoo, _datasets):
+    watching, measuring = (_encode, _ladder, _decode, _play, _info), (_eval, _compare, _bench)
+    for module in (*watching, *measuring, _zoo, _datasets):
         module.add_commands(commands)
     return parser
 

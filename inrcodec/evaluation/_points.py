@@ -81,6 +81,11 @@ class EvalPoint:
         return series_name(self.codec, self.preset if self.kind == "reference" else self.recipe)
 
     @property
+    def code_version(self) -> str | None:
+        """Which inrcodec measured it: a commit, or a version where there was no git."""
+        return self.commit or self.versions.get("inrcodec")
+
+    @property
     def budget(self) -> str:
         """What the fit was given, `120 s` or `150 epochs`; empty of other codecs."""
         seconds, epochs = self.settings.get("time_seconds"), self.settings.get("epochs")

@@ -8,11 +8,13 @@ by the next call.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from inrcodec._provenance import code_version
 from inrcodec._signals import terminate_as_interrupt
 from inrcodec.errors import Interrupted
 from inrcodec.evaluation._check_options import check_options
@@ -27,7 +29,7 @@ from inrcodec.evaluation._executors import EXECUTORS, execute
 from inrcodec.evaluation._leftovers import remove_leftovers
 from inrcodec.evaluation._lock import folder_lock
 from inrcodec.evaluation._plan import EvalOptions, PointJob, plan
-from inrcodec.evaluation._points import is_done, load_points
+from inrcodec.evaluation._points import is_done, load_point, load_points
 from inrcodec.evaluation._progress_lines import ProgressLines
 
 
@@ -117,11 +119,12 @@ def _measure_missing(
     executor: str,
     progress: bool,
 ) -> EvalSummary:
-    missing = [job for job in jobs if not is_done(job.record, job.settings, redo=options.redo)]
+    done = [is_done(job.record, job.settings, redo=options.redo) for job in jobs]
+    missing = [job for job, is_kept in zip(jobs, done, strict=True) if not is_kept]
     check_after(jobs, load_points(out))
     settle_references((job.reference for job in jobs), out)
-    kept = len(jobs) - len(missing)
-    lines = ProgressLines(missing, kept=kept, workers=workers, enabled=progress)
+    _warn_of_other_code(job for job, is_kept in zip(jobs, done, strict=True) if is_kept)
+    lines = ProgressLines(missing, kept=sum(done), workers=workers, enabled=progress)
     try:
         failures = _measure_all(missing, lines, workers=workers, executor=executor)
     except (Interrupted, KeyboardInterrupt):
@@ -133,6 +136,20 @@ def _measure_missing(
     return EvalSummary(
         kept=lines.kept, measured=lines.done - len(failures), failures=tuple(failures)
     )
+
+
+def _warn_of_other_code(kept: Iterable[PointJob]) -> None:
+    """Say which commits kept fits are of, if not of this one: theirs may be another codec."""
+    points = [load_point(job.record) for job in kept if job.kind == "inr"]
+    now = code_version()
+    others = [version for p in points if (version := p.code_version) not in (None, now)]
+    if others:
+        warnings.warn(
+            f"{len(others)} of our points are kept that were fitted by other code "
+            f"({', '.join(sorted(set(others)))}; this is {now}); to fit them again delete their "
+            "records, or choose another --out",
+            stacklevel=2,
+        )
 
 
 def _measure_all(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from inrcodec._provenance import processor_name
+from inrcodec._provenance import code_version, processor_name
 from inrcodec._session import checkpoint_path
 from inrcodec.errors import EvaluationError, Interrupted, VideoError
 from inrcodec.evaluation import _measure
@@ -38,7 +39,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, make_point: MakePoint) -> list[str
         video = job.reference.rgb
         size = {"width": video.width, "height": video.height, "frames": video.num_frames}
         as_asked = {"settings": job.settings, "quality": job.quality, detail: job.detail, **size}
-        return EvalPoint.from_dict({**vars(point), **as_asked})
+        return EvalPoint.from_dict({**vars(point), **as_asked, "commit": code_version()})
 
     monkeypatch.setattr(_measure, "measure", measure)
     return titles
@@ -59,6 +60,23 @@ def test_reference_codecs_come_first_and_points_are_kept(
     again = evaluate([tiny_clip], tmp_path, options=options(bpps=(2.0, 4.0, 6.0)))
     assert (again.kept, again.measured) == (4, 1)
     assert measured[4:] == ["tiny: hnerv, 6 bpp"]
+
+
+def test_kept_fits_of_other_code_are_told(
+    tiny_clip: Path, tmp_path: Path, measured: list[str]
+) -> None:
+    evaluate([tiny_clip], tmp_path, options=options())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert evaluate([tiny_clip], tmp_path, options=options()).kept == 4
+    records = sorted((tmp_path / "points" / "tiny").glob("*.json"))
+    assert len(records) == 4
+    for record in records:
+        point = json.loads(record.read_text())
+        record.write_text(json.dumps({**point, "commit": "abc1234"}))
+    said = r"2 of our points .* other code \(abc1234; this is .*delete their records"
+    with pytest.warns(UserWarning, match=said):
+        assert evaluate([tiny_clip], tmp_path, options=options()).kept == 4
 
 
 def test_a_folder_of_raw_clips_named_like_uvgs_is_all_of_them(
