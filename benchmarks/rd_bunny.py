@@ -150,7 +150,6 @@ def caption(points: list[EvalPoint]) -> str:
         *([f"{' or '.join(budgets)} of fitting a point"] if budgets else []),
         *([f"seed {', '.join(seeds)}"] if seeds else []),
         *(["reference codecs tuned for PSNR"] if any(map(is_tuned, points)) else []),
-        *(["VVenC with a key frame every 24"] if any(map(has_more_keys, points)) else []),
         f"commit {', '.join(commits)}",
     ]
     return (
@@ -162,11 +161,6 @@ def caption(points: list[EvalPoint]) -> str:
 def is_tuned(point: EvalPoint) -> bool:
     """Whether a reference codec was told to aim at PSNR."""
     return bool(point.settings.get("tune_psnr"))
-
-
-def has_more_keys(point: EvalPoint) -> bool:
-    """Whether it is VVenC by its own distance of key frames: others have one in these frames."""
-    return point.codec == "vvenc" and point.settings.get("gop_frames") is None
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ def _check_used(settings: Mapping[str, object], config: FitConfig, model: str) -
     unused = {
         "rounding": learned_steps
         and config.rounding != "nearest"
-        and "of learned steps is nearest",
+        and "is nearest where steps are learned",
         "warmup_start": config.warmup == 0 and "needs a warmup",
         "rate_weight": no_embeddings and f"is of embeddings, which {model} has not",
         "embedding_coding": no_embeddings and f"is of embeddings, which {model} has not",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from inrcodec._rounds import EncodedVideo
+from inrcodec._rounds import EncodedVideo, UncodableError
 from inrcodec.errors import ModelSizeError, RateError, TimeError
 
 MAX_ROUNDS = 4
@@ -49,13 +49,16 @@ def search_quality(
     reached = (-math.inf, 0)
     too_small, enough = 0.0, math.inf
     round_index = 0
+    refusal: RateError | None = None
     for _ in range(_MAX_SIZES):
         try:
             encoded = encode(round_index, num_bytes)
-        except RateError:
-            # No network is so small: nothing was fitted, so this is no round.
+        except RateError as exc:
+            # Where no network is so small nothing was fitted, so that is no round.
+            round_index += isinstance(exc, UncodableError)
+            refusal = exc
             too_small = max(too_small, num_bytes)
-            if enough <= _CLOSE * too_small:
+            if enough <= _CLOSE * too_small or round_index == MAX_ROUNDS:
                 break
             num_bytes = _next_size(num_bytes, math.inf, too_small, enough)
             continue
@@ -79,6 +82,8 @@ def search_quality(
         if missing_db <= 0:
             missing_db -= _DB_A_DOUBLING_OF_STEPS * encoded.unused_octaves
         num_bytes = _next_size(num_bytes, missing_db, too_small, enough)
+    if best is None and reached[1] == 0 and refusal is not None:
+        raise RateError(f"PSNR {goal_db} dB was not reached: {refusal}") from refusal
     if best is None:
         raise RateError(
             f"PSNR {goal_db} dB was not reached: {reached[0]:.2f} dB at {reached[1]} bytes is the "

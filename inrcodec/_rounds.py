@@ -10,6 +10,8 @@ import json
 import logging
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -131,7 +133,7 @@ def encode_round(
 
     Raises:
         Interrupted: Ctrl-C; the session's checkpoint is on the disk.
-        RateError: so few bytes hold no network.
+        RateError: so few bytes hold no network; an `UncodableError` once it was fitted.
         TimeError: no time is left to fit.
     """
     plan = plan or Plan.of(job, num_bytes)
@@ -145,8 +147,22 @@ def encode_round(
         if i == 0 and not session.knows(key):
             check_time(left)
         part = plan.part(i, num_bytes, budget=plan.budget(i, left), goal_db=goal_db)
-        fits.append(plan.fit(i, part, key=key, session=session, bars=bars))
-    return plan.coded(fits, num_bytes)
+        with _fitting():
+            fits.append(plan.fit(i, part, key=key, session=session, bars=bars))
+    with _fitting():
+        return plan.coded(fits, num_bytes)
+
+
+class UncodableError(RateError):
+    """A fit was made, and what it gave cannot be coded in its bytes."""
+
+
+@contextmanager
+def _fitting() -> Iterator[None]:
+    try:
+        yield
+    except RateError as exc:
+        raise UncodableError(str(exc)) from exc
 
 
 def check_time(seconds: float | None) -> None:

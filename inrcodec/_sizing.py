@@ -88,7 +88,8 @@ def warn_if_costly(job: EncodeJob, configs: Sequence[NetworkConfig]) -> None:
     if most > _NEAR_BOUND * bound:
         warnings.warn(
             f"decoding will take {most:.1f} kMAC/pixel, more than the preset's {bound:.1f}: "
-            "no cheaper network holds so many bytes",
+            f"no cheaper network {'with these settings ' if job.model_settings else ''}"
+            "holds so many bytes",
             stacklevel=2,
         )
 

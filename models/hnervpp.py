@@ -29,6 +29,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from inrcodec.errors import ModelError
+
 from ._blocks import PixelShuffleHead, StagedDecoder, conv
 from ._config import ConfigT, Sizing, check_range
 from ._embeddings import EmbeddingTable, principal_components
@@ -94,7 +96,9 @@ class HNeRVPPConfig(HybridConfig):
         check_range("head_stride", self.head_stride, 1, 5)
         check_range("gated_stages", self.gated_stages, 0, 8)
         check_range("motion", self.motion, 0, 1)
-        check_range("margin", self.margin, 0, _MOST_MARGIN * self.motion)
+        check_range("margin", self.margin, 0, _MOST_MARGIN)
+        if self.margin and not self.motion:
+            raise ModelError(f"margin is {self.margin}; it must be 0 where no motion is followed")
 
     def count_macs(self) -> int | None:
         """Multiply-accumulates to decode a frame: convolutions, by what they give."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import inrcodec
 from inrcodec import _rounds
@@ -18,6 +20,7 @@ from inrcodec._info import describe
 from inrcodec.cli import main
 from inrcodec.errors import Interrupted, RateError
 from inrcodec.fitting import InterruptFlag, _loop
+from inrcodec.video import VideoReader
 
 SIZES = [9000, 16_000, 12_000]
 EPOCHS = 40
@@ -91,8 +94,12 @@ def test_every_size_is_met_and_more_bytes_are_more_decibels(whole: Whole) -> Non
 
 def test_a_file_is_as_good_as_its_report_says(tiny_clip: Path, tmp_path: Path) -> None:
     report = ladder(tiny_clip, tmp_path, sizes_bytes=[9000])[0]
-    with inrcodec.VideoDecoder(report.path) as decoder:
-        assert decoder[:].shape == (6, 3, 48, 64)
+    with VideoReader(tiny_clip) as reader, inrcodec.VideoDecoder(report.path) as decoder:
+        source = torch.stack([frame.rgb for frame in reader])
+        assert decoder[:].shape == source.shape == (6, 3, 48, 64)
+        errors = (decoder[:].double() - source.double()).square().mean((1, 2, 3))
+    psnr = (20 * math.log10(255) - 10 * errors.log10()).mean()
+    assert report.psnr_db == pytest.approx(float(psnr), abs=1e-4)
     # A ladder of one size is an encode with as long a phase and as many bits a weight.
     alone = inrcodec.encode(
         tiny_clip,

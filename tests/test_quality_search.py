@@ -11,7 +11,7 @@ import pytest
 
 from inrcodec import _quality_search
 from inrcodec._quality_search import search_quality
-from inrcodec._rounds import EncodedVideo
+from inrcodec._rounds import EncodedVideo, UncodableError
 from inrcodec.errors import RateError, TimeError
 
 SMALLEST = 1700
@@ -126,3 +126,16 @@ def test_a_clip_of_so_few_pixels_that_its_rate_is_no_byte() -> None:
     )
     assert sizes[0] == 1
     assert found.video_bytes >= SMALLEST
+
+
+def test_fits_that_cannot_be_coded_are_rounds_and_their_reason_is_told() -> None:
+    sizes: list[int] = []
+
+    def encode(round_index: int, num_bytes: int) -> EncodedVideo:
+        assert round_index == len(sizes)
+        sizes.append(num_bytes)
+        raise UncodableError("the clip hardly changes; wish for more bytes")
+
+    with pytest.raises(RateError, match="40 dB was not reached: the clip hardly changes"):
+        search_quality(40, 2000, encode=encode, psnr_db=quality, seconds_left=lambda: math.inf)
+    assert sizes == [2000, 8000, 32_000, 128_000]

@@ -31,7 +31,7 @@ from inrcodec.video import RawVideoFormat, VideoFrame, VideoReader, VideoWriter
         ({"time_seconds": math.inf, "epochs": None}, "time_seconds is inf, must be > 0 and finite"),
         (
             {"fit_settings": {"quantizer": "entropy", "rounding": "feedback"}},
-            "rounding is 'feedback', which has no effect: it of learned steps is nearest",
+            "rounding is 'feedback', which has no effect: it is nearest where steps are learned",
         ),
         (
             {"fit_settings": {"warmup": 0.0, "warmup_start": 0.1}},

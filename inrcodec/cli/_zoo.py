@@ -21,8 +21,9 @@ def add_commands(commands: Any) -> None:
     models = commands.add_parser(
         "models",
         help="list the networks, or show one of them",
-        description="List the networks with their sizes, cost and decoding speed on this machine; "
-        "with NAME, show one network, drawn from its input to the frame.",
+        description="List the networks with their sizes, cost and decoding speed on this machine, "
+        "as their own rules shape them: encode's presets bound the cost of hnervpp, the default. "
+        "With NAME, show one network, drawn from its input to the frame.",
     )
     models.add_argument("name", metavar="NAME", nargs="?")
     models.add_argument("--json", action="store_true")
@@ -91,7 +92,7 @@ def _print_list(clip: Clip, settings: dict[str, Any], *, as_json: bool) -> None:
         measured = f"; frames/s on {device_text(settings['device'])}" if settings["speed"] else ""
         print(
             f"{clip.num_params:,} stored values for {clip.num_frames} frames of "
-            f"{clip.width}x{clip.height}{measured}\n\n"
+            f"{clip.width}x{clip.height}, without the bound that encode's presets set{measured}\n\n"
             f"{'name':{width}} {'parameters':>10} {'kMAC/pixel':>11} {'frames/s':>9}"
             f"  {'arXiv':11} paper",
             flush=True,

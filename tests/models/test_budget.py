@@ -165,6 +165,11 @@ def test_margins_out_of_range(margin: int) -> None:
         )
 
 
+def test_a_margin_needs_motion() -> None:
+    with pytest.raises(ModelError, match="margin is 16; it must be 0 where no motion is followed"):
+        models.for_budget("hnervpp", 30_000, height=64, width=96, num_frames=8, margin=16)
+
+
 @pytest.mark.parametrize("field", ["channels", "colour"])
 def test_unknown_override(field: str) -> None:
     with pytest.raises(ModelError, match=f"cannot override '{field}'"):
