@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -124,8 +125,9 @@ class VideoDecoder:
         self._starts = np.cumsum([0, *(segment.num_frames for segment in header.segments)])
         self._held: dict[int, _HeldSegment] = {}  # the one used last is last
         self._lock = threading.Lock()  # of `_held`
+        self._is_closed = False
 
-    @property
+    @cached_property
     def metadata(self) -> VideoDecoderMetadata:
         """What the header says of the video."""
         header = self.header
@@ -148,7 +150,7 @@ class VideoDecoder:
         )
 
     def __len__(self) -> int:
-        return self.header.num_frames
+        return len(self._pts)
 
     def __getitem__(self, key: int | slice) -> Tensor:
         if isinstance(key, slice):
@@ -251,14 +253,17 @@ class VideoDecoder:
         Raises:
             BitstreamError: one of them is damaged.
         """
-        payloads = [self._file.audio(i) for i in range(self.header.num_audio_streams)]
-        with self._named():
-            return [unpack_audio(payload) for payload in payloads]
+        streams = []
+        for i in range(self.header.num_audio_streams):  # one payload at a time: they may be large
+            data = self._file.audio(i)
+            with self.naming_errors():
+                streams.append(unpack_audio(data))
+        return streams
 
     def segment_config(self, index: int) -> NetworkConfig:
         """Return the network's configuration of segment `index`."""
         segment = self.header.segments[index]
-        with self._named():
+        with self.naming_errors():
             return read_config(
                 self.header.model,
                 segment.model_fields,
@@ -297,7 +302,10 @@ class VideoDecoder:
         return self.pts_of(start)[0] * base, sum(self.pts_of(stop - 1)) * base
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file and let go of its networks; no frame can be decoded any more."""
+        with self._lock:
+            self._is_closed = True
+            self._held.clear()
         self._file.close()
 
     def __enter__(self) -> VideoDecoder:
@@ -307,7 +315,7 @@ class VideoDecoder:
         self.close()
 
     @contextmanager
-    def _named(self) -> Iterator[None]:
+    def naming_errors(self) -> Iterator[None]:
         """Put the file's name before errors raised inside."""
         try:
             yield
@@ -316,6 +324,8 @@ class VideoDecoder:
 
     def _segment(self, index: int) -> SegmentDecoder:
         with self._lock:
+            if self._is_closed:
+                raise ValueError(f"{self._file.name}: the decoder is closed")
             held = self._held.pop(index, _HeldSegment())
             self._held[index] = held
             if len(self._held) > _SEGMENTS_HELD:
@@ -328,7 +338,7 @@ class VideoDecoder:
     def _load_segment(self, index: int) -> SegmentDecoder:
         config = self.segment_config(index)
         data = self._file.segment(index, max_bytes=most_segment_bytes(config))
-        with self._named():
+        with self.naming_errors():
             quantized = read_segment(config, data, version=self._file.version)
         return SegmentDecoder.load(config, quantized, device=self.device, precision=self.precision)
 

@@ -36,13 +36,11 @@ def describe(path: str | Path) -> dict[str, Any]:
             config = decoder.segment_config(i)
             configs.append(config)
             names, counts, groups = tensor_layout(config)
-            segment = segment_sizes(
-                file.segment(i, max_bytes=most_segment_bytes(config)),
-                counts,
-                groups,
-                grid=embedding_grid(config),
-                version=file.version,
-            )
+            data = file.segment(i, max_bytes=most_segment_bytes(config))
+            with decoder.naming_errors():
+                segment = segment_sizes(
+                    data, counts, groups, grid=embedding_grid(config), version=file.version
+                )
             sizes["side_information"] += segment.side_bytes
             for group, size in zip(("decoder", "embeddings"), segment.payload_bytes, strict=False):
                 sizes[group] = sizes.get(group, 0) + size

@@ -375,6 +375,17 @@ def test_a_dropped_decoder_closes_its_file_at_once(tiny_inr: Path) -> None:
         gc.enable()
 
 
+def test_a_closed_decoder_lets_go_of_its_networks(tiny_inr: Path) -> None:
+    with VideoDecoder(tiny_inr) as decoder:
+        decoder[0]
+        network = weakref.ref(decoder._segment(0).network)
+    gc.collect()
+    assert network() is None
+    assert decoder.metadata.num_frames == len(decoder)
+    with pytest.raises(ValueError, match=r"\.inr: the decoder is closed"):
+        decoder[0]
+
+
 def test_threads_load_a_segment_once(segmented_inr: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded, load = [], VideoDecoder._load_segment
 

@@ -132,8 +132,7 @@ class InrFile:
     def _read_front(self) -> None:
         file = self._file
         self.version = sections.read_preamble(file)
-        most = min(MAX_HEADER_BYTES, self.num_bytes)
-        data = sections.read_section(file, sections.HEADER, max_bytes=most)
+        data = sections.read_section(file, sections.HEADER, max_bytes=MAX_HEADER_BYTES)
         self.header = Header.from_bytes(data)
         self._header_bytes = len(data)
         count = len(self.header.segments) + self.header.num_audio_streams

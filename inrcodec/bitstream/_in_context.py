@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ class InContext:
     predictions: list[Prediction]  # one a channel
     gains: NDArray[np.int32]  # (N,), one a frame
     residuals: NDArray[np.int32]  # (N, C, h, w)
-    levels: NDArray[np.int64]  # (N, C, h, w)
+    levels: NDArray[np.integer[Any]]  # (N, C, h, w)
 
     @classmethod
     def of(cls, channels: Sequence[NDArray[np.int32]], grid: Grid) -> InContext:
@@ -74,7 +75,7 @@ def read_in_context(
     if int(np.abs(gains).max(initial=0)) > MAX_GAIN:
         raise ValueError(f"gains are {gains.min()} to {gains.max()}, must be +-{MAX_GAIN}")
     residuals = np.empty((num_frames, *shape), np.int32)
-    found = np.empty(residuals.shape, np.int64)
+    found = np.empty(residuals.shape, np.uint8)  # under NUM_LEVELS
     table_of_level = levels.table_of_level()
     context = MagnitudeContext(*shape)
     for frame, level, gain in zip(residuals, found, gains, strict=True):

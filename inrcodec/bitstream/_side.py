@@ -154,7 +154,9 @@ class Side:
                 f"segment: tables of {num_symbols} symbols, must be <= {MAX_TABLE_SYMBOLS}"
             )
         if self.levels is not None and not self.levels.are_quick(self.models, num_frames):
-            raise BitstreamError(f"segment: {num_frames} frames in context are too many")
+            raise BitstreamError(
+                f"segment: {num_frames} frames in context are too many for these tables"
+            )
 
 
 def _prediction(value: int) -> Prediction:

@@ -51,8 +51,8 @@ class TimeStamps:
 
     def durations(self) -> NDArray[np.int64]:
         """`(num_frames,)` durations."""
-        counts, durations = zip(*self.runs, strict=True)
-        return np.repeat(np.array(durations, np.int64), counts)
+        counts, durations = np.array(self.runs, np.int64).T
+        return np.repeat(durations, counts)
 
     def pts(self) -> NDArray[np.int64]:
         """`(num_frames,)` time stamps."""

@@ -27,7 +27,7 @@ from inrcodec.cli import (
     _play,
     _zoo,
 )
-from inrcodec.cli._parser import CommandParser
+from inrcodec.cli._parser import CommandParser, visible
 from inrcodec.errors import InrcodecError, Interrupted, ModelSettingError, UnknownModelError
 
 __all__ = ["main"]
@@ -86,13 +86,13 @@ def _message(exc: Exception, arguments: argparse.Namespace) -> str:
 
 
 def _fail(message: str, status: int) -> int:
-    print(f"inrcodec: {' '.join(message.split())}", file=sys.stderr)
+    print(f"inrcodec: {visible(' '.join(message.split()))}", file=sys.stderr)
     return status
 
 
 def _show_warning(message: Warning | str, *details: object, **more: object) -> None:
     """Print a warning as an error is printed: in one line, without the place in the code."""
-    print(f"inrcodec: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"inrcodec: warning: {visible(' '.join(str(message).split()))}", file=sys.stderr)
 
 
 def _build_parser() -> argparse.ArgumentParser:

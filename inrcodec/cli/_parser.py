@@ -144,9 +144,21 @@ def frame_rate(text: str) -> Fraction:
 
 
 def printable(text: str) -> str:
-    """Replace what the encoding of stdout does not have, such as odd bytes of a file's name."""
+    """Replace what stdout's encoding does not have, and what would steer a terminal.
+
+    Names of files may have such characters, and texts in hostile files.
+    """
     encoding = sys.stdout.encoding or "utf-8"
-    return text.encode(encoding, "replace").decode(encoding)
+    return visible(text).encode(encoding, "replace").decode(encoding)
+
+
+def visible(text: str) -> str:
+    """Replace characters that are not printed, but for ends of lines.
+
+    >>> visible("aac\x1b[2J\nopus")
+    'aac?[2J\nopus'
+    """
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
 
 
 def add_verbosity(parser: argparse.ArgumentParser) -> None:

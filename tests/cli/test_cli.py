@@ -430,3 +430,14 @@ def test_what_stdout_cannot_print_is_replaced(monkeypatch: pytest.MonkeyPatch) -
     assert printable(f"{name}: ä") == "caf?.inr: ä"
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
     assert printable("ä.inr") == "?.inr"
+
+
+def test_texts_of_files_do_not_steer_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a\x1b]0;owned\x07.inr"
+    path.write_bytes(b"no video")
+    status, _, err = run(capsys, "info", path)
+    assert status == 1
+    assert "a?]0;owned?.inr" in err
+    assert err.rstrip("\n").isprintable()
