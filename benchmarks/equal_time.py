@@ -27,7 +27,7 @@ from typing import Any
 
 from equal_time_measure import Point, budget, measure, measure_apart
 from equal_time_records import Record, code_commit, complaint, load, machine, save, verify
-from equal_time_report import PAGE, write_report
+from equal_time_report import PAGE, write_ablation, write_report
 
 from inrcodec._provenance import num_cores
 from inrcodec.errors import EvaluationError, InrcodecError
@@ -36,6 +36,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 RESULT = RESULTS / "equal_time_cpu.json"
 XEON_RESULT = RESULTS / "equal_time_cpu_xeon.json"  # of another machine
 AVX2_RESULT = RESULTS / "equal_time_cpu_avx2.json"  # of a third, of shorter vectors
+ABLATION_RESULT = RESULTS / "equal_time_ablation.json"  # of one commit, the flagship with it
 FILES = RESULTS / "files"
 
 BUDGETS = (120.0, 600.0, 1800.0)  # seconds of a whole encode
@@ -360,6 +361,7 @@ def report_command(arguments: argparse.Namespace) -> int:
         ablation=list(ABLATION),
         budgets=BUDGETS,
     )
+    write_ablation(current_records(records_of(arguments.ablation)), arguments.page)
     return 0
 
 
@@ -388,6 +390,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     verifier.set_defaults(action=verify_command)
     reporter = commands.add_parser("report", help="write the tables and the plot")
     reporter.add_argument("--page", type=Path, default=PAGE)
+    reporter.add_argument("--ablation", type=Path, default=ABLATION_RESULT, metavar="JSON")
     reporter.set_defaults(action=report_command)
     runner.add_argument("--result", type=Path, default=RESULT, metavar="JSON")
     for command in (verifier, reporter):

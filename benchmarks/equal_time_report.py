@@ -55,6 +55,13 @@ def write_report(
     page.write_text(text)
 
 
+def write_ablation(records: Sequence[Record], page: Path) -> None:
+    """Put the ablation of one commit into the page, the flagship's own points with it."""
+    budgets = sorted({r["budget_seconds"] for r in records})
+    rows = equal_time_rows(of_clip(records, "bunny"), FLAGSHIP, [FLAGSHIP], budgets)
+    page.write_text(between_marks(page.read_text(), "ablation-now", rows))
+
+
 def between_marks(text: str, mark: str, rows: Iterable[str]) -> str:
     """Return the text with other rows between two marks."""
     begin, end = f"<!-- {mark}: begin -->", f"<!-- {mark}: end -->"

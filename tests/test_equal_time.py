@@ -356,12 +356,18 @@ def test_the_report_writes_page_and_plot(
     shutil.copy(ROOT / "docs" / "flagship.md", page)
     for record in measured:
         records.save(result, record, HERE)
-    arguments = bench.parse(["report", "--page", str(page), "--result", str(result)])
+    ablation = tmp_path / "ablation.json"
+    for name, psnr in (("flagship", 31.5), ("adam", 30.25)):
+        records.save(ablation, make_record(bench.make_point("bunny", name, 120.0, 0), psnr), HERE)
+    told = ["--page", str(page), "--result", str(result), "--ablation", str(ablation)]
+    arguments = bench.parse(["report", *told])
     for _ in range(2):  # the second time over what the first one wrote
         assert arguments.action(arguments) == 0
         for rows in tables_of(bench, measured).values():
             assert "\n".join(rows) in page.read_text()
         assert page.read_text().count("(images/equal_time.png)") == 1
+        now = page.read_text().split("<!-- ablation-now: begin -->")[1]
+        assert "| `adam` | `hnervpp`, default | 1.7 | 30.25 dB | -1.25 |\n" in now
     assert (tmp_path / "images" / "equal_time.png").stat().st_size > 10_000
 
 
@@ -370,11 +376,16 @@ def committed_records(bench: ModuleType) -> list[Record]:
     return found
 
 
-def test_the_page_says_what_the_committed_records_say(bench: ModuleType) -> None:
+def test_the_page_says_what_the_committed_records_say(bench: ModuleType, tmp_path: Path) -> None:
     found = bench.current_records(committed_records(bench))
     text = (ROOT / "docs" / "flagship.md").read_text()
     for mark, rows in tables_of(bench, found).items():
         assert f"<!-- {mark}: begin -->\n" + "\n".join(rows) in text
+    report = importlib.import_module("equal_time_report")
+    page = tmp_path / "flagship.md"
+    page.write_text(text)
+    report.write_ablation(bench.current_records(bench.records_of(bench.ABLATION_RESULT)), page)
+    assert page.read_text() == text
 
 
 def test_committed_points_keep_their_size_and_time(bench: ModuleType, records: ModuleType) -> None:

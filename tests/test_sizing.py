@@ -56,9 +56,11 @@ def configured(
 def test_decoding_beyond_the_bound_is_told(motion: int) -> None:
     config = HNeRVPPConfig(144, 176, NUM_FRAMES, (2, 2), (8, 8, 8), motion=motion)
     found = macs_per_frame(config) / (1000 * 144 * 176) + motion * PLACE_KMAC_PER_PIXEL
-    job = SimpleNamespace(max_kmac_per_pixel=found / 2)
-    with pytest.warns(UserWarning, match=f"take {found:.1f} kMAC/pixel, more .* {found / 2:.1f}:"):
-        warn_if_costly(job, [config])  # type: ignore[arg-type]  # all that is looked at
+    told = f"take {found:.1f} kMAC/pixel, more .* {found / 2:.1f}: no cheaper network"
+    for settings, words in (({}, "holds"), ({"plain_stages": 0}, "with these settings holds")):
+        job = SimpleNamespace(max_kmac_per_pixel=found / 2, model_settings=settings)
+        with pytest.warns(UserWarning, match=f"{told} {words}"):
+            warn_if_costly(job, [config])  # type: ignore[arg-type]  # all that is looked at
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for enough in (found, None):

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from inrcodec._provenance import code_version
 from inrcodec._session import checkpoint_path
 from inrcodec.errors import CheckpointError, EvaluationError, Interrupted
 from inrcodec.evaluation import _measure
@@ -60,6 +61,7 @@ def encoder(monkeypatch: pytest.MonkeyPatch, make_point: Callable[..., EvalPoint
             height=video.height,
             frames=video.num_frames,
             settings=job.settings,
+            commit=code_version(),
         )
 
     monkeypatch.setattr(_measure, "measure", measure)
