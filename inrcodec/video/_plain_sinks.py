@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -132,7 +133,7 @@ class PngSink:
         self._encoder = VideoCodecContext.create("png", "w")
         self._encoder.width, self._encoder.height = metadata.width, metadata.height
         self._encoder.pix_fmt = "rgb24"
-        self._encoder.time_base = metadata.time_base
+        self._encoder.time_base = Fraction(1, 25)  # an encoder must have one
         self._encoder.thread_count = 1  # more would hold frames back
         self._encoder.options = {"compression_level": _PNG_COMPRESSION}
         self._part = PartFolder(target.parent, target=str(target))

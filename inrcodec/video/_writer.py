@@ -156,7 +156,6 @@ def _open_sink(
     name = "output" if stream is not None else str(target)
     if name == "-":
         stream, name = sys.stdout.buffer, STDOUT
-    check_colors(metadata.color, name)
     if stream is not None:
         _check_conversion(name, metadata)
         return name, PlaneSink(stream, metadata=metadata, has_headers=True)
@@ -167,7 +166,11 @@ def _open_sink(
 
 
 def _check_conversion(name: str, metadata: VideoMetadata) -> None:
-    """PyAV 17, the last for Python 3.10, converts BT.2020 by another matrix and says nothing."""
+    """Refuse colours that planes cannot be made in, of which PNG files have no need.
+
+    PyAV 17, the last for Python 3.10, converts BT.2020 by another matrix and says nothing.
+    """
+    check_colors(metadata.color, name)
     if metadata.color.matrix in BT2020_MATRICES and int(av.__version__.split(".")[0]) < 18:
         raise VideoError(
             f"{name}: PyAV {av.__version__} cannot convert RGB to BT.2020: use Python 3.11 or 3.12 "

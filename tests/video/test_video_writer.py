@@ -372,3 +372,12 @@ def test_tags_that_cannot_be_written(
 ) -> None:
     with pytest.raises(VideoError, match=f"a.mp4: .*{cause}"):
         VideoWriter(tmp_path / "a.mp4", metadata=describe(color=color))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_png_files_need_no_tags(tmp_path: Path, describe: Describe, picture: Picture) -> None:
+    metadata = describe(color=ColorTags(9, 16, 9), time_base=Fraction(1, 1 << 31))
+    with VideoWriter(tmp_path / "%05d.png", metadata=metadata) as writer:
+        writer.write(picture(0))
+    with VideoReader(tmp_path / "%05d.png") as reader:
+        assert torch.equal(next(iter(reader)).rgb, picture(0).rgb)
