@@ -58,7 +58,7 @@ class Speed:
     machine: str
     versions: dict[str, str]
     encode: EncodeReport
-    steps_per_second: float  # of the fit, its rate control included
+    steps_per_second: float  # of the whole fit: what prepares it and meets the rate is in it
     open_seconds: float  # until the first frame is there, with the entropy decoding
     decode_fps: dict[str, float]  # frames a second by precision, opening excluded
     coder: CoderSpeed
@@ -89,7 +89,7 @@ class Speed:
             f"{made.kmac_per_pixel:.1f} kMAC/pixel of {made.width}x{made.height}, "
             f"preset {made.preset}",
             "fit": f"{self.steps_per_second:.2f} steps a second in {made.precision} "
-            f"({made.steps} in {made.seconds['fit']:.1f} s)",
+            f"({made.steps} in a fit of {made.seconds['fit']:.1f} s, rate control included)",
             "decode": f"frames a second: {fps}; the first after {self.open_seconds:.2f} s",
             "coder": f"{coder.symbols:,} weights, {8 * coder.bytes / coder.symbols:.1f} bits each: "
             f"{coder.bytes / coder.pack_seconds / 1e6:.2f} MB/s packed, "
@@ -101,7 +101,7 @@ class Speed:
 def measure_speed(
     *,
     preset: str = "medium",
-    size: tuple[int, int] = (1280, 720),
+    size: tuple[int, int] = (640, 360),
     num_frames: int = 32,
     bpp: float = 0.2,
     time_seconds: float = 30.0,

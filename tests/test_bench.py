@@ -64,7 +64,7 @@ def test_the_command_prints_lines_or_json(
     assert printed["model"] == "hnervpp"
     assert asked[0] == {
         "preset": "medium",
-        "size": (1280, 720),
+        "size": (640, 360),
         "num_frames": 32,
         "bpp": 0.2,
         "time_seconds": 30.0,

@@ -8,7 +8,7 @@ from typing import Any
 
 from inrcodec.cli import _parser as p
 
-_SIZE, _NUM_FRAMES, _BPP, _SECONDS = (1280, 720), 32, 0.2, 30.0
+_SIZE, _NUM_FRAMES, _BPP, _SECONDS = (640, 360), 32, 0.2, 30.0
 
 
 def add_commands(commands: Any) -> None:
@@ -22,7 +22,7 @@ def add_commands(commands: Any) -> None:
     parser.add_argument("--preset", default="medium", metavar="NAME", help="default medium")
     clip = parser.add_argument_group("clip")
     clip.add_argument(
-        "--size", type=p.pixels, default=_SIZE, metavar="WxH", help="frame size (1280x720)"
+        "--size", type=p.pixels, default=_SIZE, metavar="WxH", help="frame size (640x360)"
     )
     clip.add_argument(
         "--frames", type=p.positive_int, default=_NUM_FRAMES, metavar="N", help="length (32)"
@@ -32,7 +32,7 @@ def add_commands(commands: Any) -> None:
         type=p.positive_float,
         default=_BPP,
         metavar="X",
-        help="rate (0.2, with 32 frames the bytes of five seconds at 0.05)",
+        help="rate (0.2: with 32 frames the bytes of five seconds at 0.05)",
     )
     parser.add_argument(
         "--time", type=p.seconds, default=_SECONDS, metavar="T", help="of the encode (30s)"
