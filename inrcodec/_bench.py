@@ -100,12 +100,12 @@ class Speed:
 
 def measure_speed(
     *,
-    preset: str = "medium",
-    size: tuple[int, int] = (640, 360),
-    num_frames: int = 32,
-    bpp: float = 0.2,
-    time_seconds: float = 30.0,
-    device: str = "auto",
+    preset: str,
+    size: tuple[int, int],
+    num_frames: int,
+    bpp: float,
+    time_seconds: float,
+    device: str,
     progress: bool = False,
 ) -> Speed:
     """Encode a made clip within a given time, decode the file, and code as many weights again.

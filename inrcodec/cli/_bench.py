@@ -21,12 +21,7 @@ def add_commands(commands: Any) -> None:
     )
     parser.add_argument("--preset", default="medium", metavar="NAME", help="default medium")
     clip = parser.add_argument_group("clip")
-    clip.add_argument(
-        "--size", type=p.pixels, default=_SIZE, metavar="WxH", help="frame size (640x360)"
-    )
-    clip.add_argument(
-        "--frames", type=p.positive_int, default=_NUM_FRAMES, metavar="N", help="length (32)"
-    )
+    p.add_clip(clip, size=_SIZE, num_frames=_NUM_FRAMES)
     clip.add_argument(
         "--bpp",
         type=p.positive_float,

@@ -172,6 +172,21 @@ def add_verbosity(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_clip(parser: argparse._ActionsContainer, *, size: tuple[int, int], num_frames: int) -> None:
+    """Add `--size` and `--frames` of a clip that need not be there, with their defaults."""
+    width, height = size
+    parser.add_argument(
+        "--size", type=pixels, default=size, metavar="WxH", help=f"frame size ({width}x{height})"
+    )
+    parser.add_argument(
+        "--frames",
+        type=positive_int,
+        default=num_frames,
+        metavar="N",
+        help=f"clip length ({num_frames})",
+    )
+
+
 def add_device(parser: argparse._ActionsContainer) -> None:
     """Add `--device`."""
     parser.add_argument(

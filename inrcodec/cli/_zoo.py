@@ -28,12 +28,7 @@ def add_commands(commands: Any) -> None:
     models.add_argument("name", metavar="NAME", nargs="?")
     models.add_argument("--json", action="store_true")
     clip = models.add_argument_group("sized for")
-    clip.add_argument(
-        "--size", type=p.pixels, default=_SIZE, metavar="WxH", help="frame size (1280x720)"
-    )
-    clip.add_argument(
-        "--frames", type=p.positive_int, default=_NUM_FRAMES, metavar="N", help="clip length (132)"
-    )
+    p.add_clip(clip, size=_SIZE, num_frames=_NUM_FRAMES)
     clip.add_argument(
         "--parameters",
         type=p.byte_size,

@@ -119,12 +119,14 @@ def _measure_missing(
     executor: str,
     progress: bool,
 ) -> EvalSummary:
-    done = [is_done(job.record, job.settings, redo=options.redo) for job in jobs]
-    missing = [job for job, is_kept in zip(jobs, done, strict=True) if not is_kept]
+    kept: list[PointJob] = []
+    missing: list[PointJob] = []
+    for job in jobs:
+        (kept if is_done(job.record, job.settings, redo=options.redo) else missing).append(job)
     check_after(jobs, load_points(out))
     settle_references((job.reference for job in jobs), out)
-    _warn_of_other_code(job for job, is_kept in zip(jobs, done, strict=True) if is_kept)
-    lines = ProgressLines(missing, kept=sum(done), workers=workers, enabled=progress)
+    _warn_of_other_code(kept)
+    lines = ProgressLines(missing, kept=len(kept), workers=workers, enabled=progress)
     try:
         failures = _measure_all(missing, lines, workers=workers, executor=executor)
     except (Interrupted, KeyboardInterrupt):
