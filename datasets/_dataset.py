@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-__all__ = ["Dataset", "RawLayout", "SevenZip", "ZipParts"]
+__all__ = ["Dataset", "Made", "RawLayout", "SevenZip", "ZipParts"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +50,20 @@ class ZipParts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Made:
+    """Nothing is downloaded: the clip is computed."""
+
+    kind: str  # as `_synthetic.frames_of` takes it
+
+
+@dataclass(frozen=True, kw_only=True)
 class Dataset:
     """One clip that inrcodec knows by name."""
 
     name: str
     title: str
     licence: str
-    page: str  # where its provider speaks of it
+    page: str  # where its provider speaks of it; empty where there is none
     width: int  # pixels
     height: int  # pixels
     num_frames: int
@@ -70,7 +77,7 @@ class Dataset:
     pixel_format: str | None = None  # of a raw .yuv
     fps: Fraction | None = None  # of a raw .yuv; other files say it themselves
     package: str = ""  # the installed package that brings the file
-    source: SevenZip | ZipParts | None = None  # what `fetch` downloads
+    source: SevenZip | ZipParts | Made | None = None  # what `fetch` downloads, or computes
 
     @property
     def raw(self) -> RawLayout | None:

@@ -1,4 +1,4 @@
-"""`fetch`: a clip downloaded into the data folder, unpacked, its size checked."""
+"""`fetch`: a clip downloaded or computed into the data folder, unpacked, its size checked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from inrcodec.datasets._catalogue import entry
-from inrcodec.datasets._dataset import Dataset, SevenZip, ZipParts
+from inrcodec.datasets._dataset import Dataset, Made, SevenZip, ZipParts
 from inrcodec.datasets._download import Piece, Progress, download
 from inrcodec.datasets._files import locate, size_problem, verify
 from inrcodec.datasets._folders import check_free_space, data_folder
@@ -25,7 +25,7 @@ def fetch(
     keep_archive: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """The file of a clip, downloaded when it is not there.
+    """The file of a clip, downloaded when it is not there, or made where it is a synthetic one.
 
     An interrupted download goes on where it stopped when it is asked for again. Beside an unpacked
     file its SHA-256 is recorded, since the providers publish none. A process waits while another
@@ -53,6 +53,9 @@ def fetch(
     with locked(target, waiting=_waiting(dataset, progress)):
         if (file := _found(name, root)) is not None:  # by whom this process has waited for
             return file
+        if isinstance(dataset.source, Made):
+            _make(dataset, dataset.source, target, progress)
+            return target
         if isinstance(dataset.source, SevenZip):
             archive = _fetch_7z(dataset, dataset.source, target, progress)
         else:
@@ -98,6 +101,27 @@ def _fetch_zip_member(
     check_free_space(target.parent, member.info.file_size)
     inflate(compressed, target, member.info, progress=_unpacking(target, progress))
     return compressed
+
+
+def _make(dataset: Dataset, source: Made, target: Path, progress: Progress | None) -> None:
+    """Compute a clip."""
+    from inrcodec.datasets._made import frames_of  # with NumPy, which nothing else here needs
+
+    total = dataset.size_bytes or 0
+    check_free_space(target.parent, total)
+    part = target.with_name(f"{target.name}.part")
+    try:
+        with part.open("wb") as stream:
+            for planes in frames_of(source.kind):
+                for plane in planes:
+                    stream.write(plane.tobytes())
+                if progress is not None:
+                    progress(f"make {target.name}", stream.tell(), total)
+        part.replace(target)
+    except OSError as exc:
+        raise DatasetError(f"cannot write {target}: {exc.strerror}") from exc
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _import_unpack_7z(name: str) -> Callable[..., None]:

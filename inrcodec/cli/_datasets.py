@@ -21,7 +21,9 @@ def add_commands(commands: Any) -> None:
         "NAME, one clip or a group such as uvg.",
     )
     parser.add_argument("name", metavar="NAME", nargs="?", help="bunny, uvg, uvg/beauty, ...")
-    parser.add_argument("--fetch", action="store_true", help="download what is not there")
+    parser.add_argument(
+        "--fetch", action="store_true", help="download what is not there, or make it"
+    )
     parser.add_argument(
         "--keep-archive",
         action="store_true",
@@ -99,7 +101,7 @@ def _records(names: list[str], root: str | None) -> list[dict[str, Any]]:
                 "pixel_format": found.pixel_format,
                 "bytes": found.size_bytes,
                 "licence": found.licence,
-                "page": found.page,
+                "page": found.page or None,
                 "path": None if file is None or problem else str(file),
                 "problem": problem,
                 "sha256": found.sha256,

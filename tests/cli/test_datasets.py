@@ -51,7 +51,7 @@ def test_the_table_has_every_clip_and_where_it_is(
     assert "1.87 GB" in lines["uvg/beauty"]
     assert lines["uvg/beauty"].endswith(f"inrcodec datasets uvg/beauty --fetch --root {root}")
     assert lines["mcl-jcv/videoSRC17"].split()[1:4] == ["1920x1080", "120", "-"]
-    assert out.count("\n\n") == 3  # between groups, before the data folder
+    assert out.count("\n\n") == 4  # between groups, before the data folder
     assert out.splitlines()[-1] == f"data folder: {root}"
 
 

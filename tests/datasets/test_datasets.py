@@ -39,9 +39,12 @@ def test_names() -> None:
     clips = datasets.names()
     assert clips[:3] == SINGLE
     assert clips[3:33] == [f"mcl-jcv/videoSRC{i:02d}" for i in range(1, 31)]
-    assert len(clips[33:]) == 7
-    assert {name.split("/")[0] for name in clips[33:]} == {"uvg"}
-    assert datasets.groups() == {"mcl-jcv": clips[3:33], "uvg": clips[33:]}
+    assert len(clips[33:38]) == 5
+    assert len(clips[38:]) == 7
+    for group, members in {"synthetic": clips[33:38], "uvg": clips[38:]}.items():
+        assert {name.split("/")[0] for name in members} == {group}
+        assert datasets.groups()[group] == members
+    assert datasets.groups()["mcl-jcv"] == clips[3:33]
     for name in clips:
         assert datasets.entry(name).name == name
 
@@ -108,7 +111,9 @@ def test_unknown_name_offers_the_nearest(function: object, wrong: str) -> None:
 
 
 def test_unknown_name_far_from_all_lists_them() -> None:
-    with pytest.raises(DatasetError, match="known: bikes, bunny, carphone, mcl-jcv, uvg"):
+    with pytest.raises(
+        DatasetError, match="known: bikes, bunny, carphone, mcl-jcv, synthetic, uvg"
+    ):
         datasets.entry("zzz")
 
 
