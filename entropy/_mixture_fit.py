@@ -6,6 +6,8 @@ here: the file stores the chosen integers, and the decoder makes its table from 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,9 @@ from inrcodec.entropy._mixture import MAX_ALPHABET, TABLE_BITS, MixtureModel
 _MAX_CODE = 200
 _MIXES = (0, 32, 64, 96, 128, 160, 192, 224, 255)
 _SHARES = np.array(_MIXES)[:, None] / 256  # (mixes, 1)
+_OTHER_SHARES = 1 - _SHARES
 _STEPS = ((8, 4, 2, 1), (2, 1))
+_MOVES = [(a, b) for a in (-1, 0, 1) for b in (-1, 0, 1) if (a, b) != (0, 0)]
 
 
 def empirical_entropy_bits(symbols: NDArray[np.int32]) -> float:
@@ -49,23 +53,30 @@ def fit_mixture(symbols: NDArray[np.int32]) -> tuple[MixtureModel, float]:
         raise ValueError(f"symbols span {highest - lowest + 1} values, must be <= {MAX_ALPHABET}")
     counts = np.bincount(symbols.ravel().astype(np.int64) - lowest, minlength=highest - lowest + 1)
     center = int(np.clip(round(float(np.median(symbols))), lowest, highest))
-    search = _Search(counts, center - lowest)
-    laplace_code, gaussian_code, mix, bits = search.best()
+    laplace_code, gaussian_code, mix, bits = _found(counts.tobytes(), center - lowest)
     return MixtureModel(laplace_code, gaussian_code, mix, center, lowest, highest), bits
+
+
+@lru_cache(maxsize=1024)  # many tensors are packed again, as they were or in another way
+def _found(counts: bytes, center: int) -> tuple[int, int, int, float]:
+    return _Search(np.frombuffer(counts, np.int64), center).best()
 
 
 class _Search:
     """Descent on the two codes, in steps that shrink; the best mix of a pair is looked up."""
 
     def __init__(self, counts: NDArray[np.int64], center: int) -> None:
-        self.distance = np.abs(np.arange(len(counts)) - center).astype(np.float64)
-        self.present = np.flatnonzero(counts)
-        self.counts = counts[self.present]
-        total = counts.sum()
-        self.mean_abs = max(1e-3, float((counts * self.distance).sum() / total))
-        self.mean_square = max(1e-3, float((counts * self.distance**2).sum() / total))
-        self.floor = len(counts) / (1 << TABLE_BITS)
-        self.parts: dict[tuple[int, int], NDArray[np.float64]] = {}
+        away = np.abs(np.arange(len(counts)) - center)
+        num_away = np.bincount(away).astype(np.float64)  # symbols of the alphabet, by distance
+        counts = np.bincount(away, weights=counts)  # those on both sides are as likely
+        present = np.flatnonzero(counts)
+        distance = np.arange(len(counts), dtype=np.float64)
+        self.counts = counts[present]
+        self.mean_abs = max(1e-3, float(counts @ distance / counts.sum()))
+        self.mean_square = max(1e-3, float(counts @ distance**2 / counts.sum()))
+        self.floor = len(away) / (1 << TABLE_BITS)
+        self.laplace = _Parts(distance, num_away, present)
+        self.gaussian = _Parts(distance**2, num_away, present)
         self.known: dict[tuple[int, int], tuple[float, int]] = {}
 
     def best(self) -> tuple[int, int, int, float]:
@@ -95,27 +106,45 @@ class _Search:
         new = [pair for pair in pairs if pair not in self.known]
         if not new:
             return
-        laplace = np.stack([self.part(code, 1) for code, _ in new])[:, None]  # (pairs, 1, symbols)
-        gaussian = np.stack([self.part(code, 2) for _, code in new])[:, None]
-        mixed = (1 - _SHARES) * laplace + _SHARES * gaussian  # (pairs, mixes, symbols)
-        probability = (1 - self.floor) * mixed + 1 / (1 << TABLE_BITS)
-        bits = -(np.log2(probability) @ self.counts)  # (pairs, mixes)
-        for pair, of_mixes in zip(new, bits, strict=True):
-            self.known[pair] = float(of_mixes.min()), _MIXES[int(of_mixes.argmin())]
-
-    def part(self, code: int, power: int) -> NDArray[np.float64]:
-        key = code, power
-        if key not in self.parts:
-            weight = (1 - 2.0 ** (-code / 8)) ** (self.distance**power)
-            self.parts[key] = weight[self.present] / weight.sum()
-        return self.parts[key]
+        laplace = self.laplace.of([code for code, _ in new])
+        gaussian = self.gaussian.of([code for _, code in new])
+        x = _OTHER_SHARES * laplace  # (pairs, mixes, distances)
+        x += _SHARES * gaussian
+        x *= 1 - self.floor
+        x += 1 / (1 << TABLE_BITS)  # probabilities
+        bits = -(np.log2(x, out=x) @ self.counts)  # (pairs, mixes)
+        fewest, mixes = bits.min(1).tolist(), bits.argmin(1).tolist()
+        for pair, its_bits, mix in zip(new, fewest, mixes, strict=True):
+            self.known[pair] = its_bits, _MIXES[mix]
 
     @staticmethod
     def _neighbours(pair: tuple[int, int], step: int) -> list[tuple[int, int]]:
-        moves = [(a * step, b * step) for a in (-1, 0, 1) for b in (-1, 0, 1) if (a, b) != (0, 0)]
-        near = [(pair[0] + a, pair[1] + b) for a, b in moves]
-        return [p for p in near if min(p) >= 0 and max(p) <= _MAX_CODE]
+        near = [(pair[0] + a * step, pair[1] + b * step) for a, b in _MOVES]
+        return [p for p in near if 0 <= p[0] <= _MAX_CODE and 0 <= p[1] <= _MAX_CODE]
 
 
 def _nearest_code(decay: float) -> int:
     return int(np.clip(round(-8 * np.log2(decay)), 0, _MAX_CODE))
+
+
+class _Parts:
+    """What one part of a mixture gives to the symbols that occur, by its code."""
+
+    def __init__(
+        self,
+        exponents: NDArray[np.float64],
+        num_symbols: NDArray[np.float64],
+        present: NDArray[np.int64],
+    ) -> None:
+        self.exponents = exponents
+        self.num_symbols = num_symbols
+        self.present = present
+        self.rows: dict[int, NDArray[np.float64]] = {}
+
+    def of(self, codes: list[int]) -> NDArray[np.float64]:
+        """Return the probabilities (codes, 1, distances)."""
+        for code in codes:
+            if code not in self.rows:
+                weights = (1 - 2.0 ** (-code / 8)) ** self.exponents
+                self.rows[code] = weights[self.present] / (weights @ self.num_symbols)
+        return np.array([self.rows[code] for code in codes])[:, None]
