@@ -22,11 +22,11 @@ def check_size(name: str, num_params: int, **clip: int) -> None:
 
 
 @pytest.mark.parametrize("name", models.names())
-@pytest.mark.parametrize(("height", "width"), SIZES)
-def test_within_two_percent(name: str, height: int, width: int) -> None:
-    """The smallest budget, which is the hardest, and in turn one of the others."""
-    turn = models.names().index(name) + SIZES.index((height, width))
-    for num_params in (BUDGETS[0], BUDGETS[1 + turn % (len(BUDGETS) - 1)]):
+def test_within_two_percent(name: str) -> None:
+    """The smallest budget, which is the hardest, and one of the others; at two sizes in turn."""
+    turn = models.names().index(name)
+    for i, num_params in enumerate((BUDGETS[0], BUDGETS[1 + turn % (len(BUDGETS) - 1)])):
+        height, width = SIZES[(turn + i) % len(SIZES)]
         check_size(name, num_params, height=height, width=width, num_frames=60)
 
 
@@ -39,7 +39,7 @@ def test_within_two_percent_at_every_budget(name: str, height: int, width: int) 
 
 
 @pytest.mark.parametrize(
-    ("seed", "num_clips"), [(2, 40), pytest.param(3, 200, marks=pytest.mark.slow)]
+    ("seed", "num_clips"), [(2, 15), pytest.param(3, 200, marks=pytest.mark.slow)]
 )
 def test_any_clip_has_a_size(seed: int, num_clips: int) -> None:
     """Sides of 16 to 1024, one to 700 frames; most of them as small as a size is promised."""
@@ -250,7 +250,7 @@ def test_widths_are_rounded_where_the_total_stays(name: str) -> None:
     """HiNeRV's first two widths must be equal, which most roundings are not."""
     never = name in ("ffnerv", "nerv", "nerv-boost")  # a multiple of 8 is too coarse for those
     aligned = 0
-    for num_params in (300_000, 310_000, 325_000, 340_000):
+    for num_params in (300_000,) if never else (300_000, 310_000, 325_000, 340_000):
         shape = {"height": 320, "width": 640, "num_frames": 32}
         config = models.for_budget(name, num_params, **shape)
         found = models.align_widths(config, 8)
