@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -96,20 +97,25 @@ def test_card_shows_one_network(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_other_encodings_are_drawn_in_ascii(tmp_path: Path, encoding: str) -> None:
-    done = inrcodec_models("hnerv", "--no-speed", cwd=tmp_path, PYTHONIOENCODING=encoding)
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.isascii()
-    assert b"conv 1x1" in done.stdout
-    assert b"->" in done.stdout
-    assert b"?" not in done.stdout
+def test_other_encodings_are_drawn_in_ascii(
+    encoding: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+    assert main(["models", "hnerv", "--no-speed", *SMALL]) == 0
+    sys.stdout.flush()
+    card = written.getvalue()
+    assert capsys.readouterr().err == ""
+    assert card.isascii()
+    assert b"conv 1x1" in card
+    assert b"->" in card
+    assert b"?" not in card
 
 
-def test_unknown_name_is_a_wrong_call(tmp_path: Path) -> None:
-    done = inrcodec_models("hnerb", cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stdout == b""
-    (line,) = done.stderr.decode().splitlines()
+def test_unknown_name_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = run(capsys, "hnerb")
+    assert (status, out) == (2, "")
+    (line,) = err.splitlines()
     assert "did you mean 'hnerv'" in line
 
 

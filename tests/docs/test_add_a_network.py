@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,14 +119,21 @@ def test_the_card_draws_it(module: ModuleType) -> None:
     assert "PixelShuffle" in text
 
 
-def test_the_command_line_takes_it_from_python(tmp_path: Path) -> None:
+def test_the_command_line_takes_it_from_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / f"{NAME}.py").write_text(source())
     found = re.search(r'^python -c "(.*)" models cosines$', PAGE.read_text(), re.MULTILINE)
     assert found
-    command = [sys.executable, "-c", found[1], "models", NAME, "--no-speed", "--size", "320x180"]
-    done = subprocess.run(command, capture_output=True, cwd=tmp_path, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert b"head" in done.stdout
+    monkeypatch.setattr(_registry, "_ENTRIES", dict(_registry._ENTRIES))
+    monkeypatch.setitem(sys.modules, NAME, None)  # taken away again at the end
+    del sys.modules[NAME]
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["-c", "models", NAME, "--no-speed", "--size", "320x180"])
+    with pytest.raises(SystemExit) as ended:
+        exec(found[1], {})
+    assert ended.value.code == 0
+    assert "head" in capsys.readouterr().out
 
 
 def test_it_is_gone_again() -> None:
