@@ -173,7 +173,7 @@ def test_a_goal_out_of_reach_uses_the_whole_budget() -> None:
 def test_the_forecast_knows_what_the_coded_file_will_have(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_loop, "_LOG_SECONDS", 0.0)
     seen: list[FitProgress] = []
-    config = FitConfig(epochs=300, precision="fp32", qat_fraction=0.05)
+    config = FitConfig(epochs=200, precision="fp32", qat_fraction=0.05)
     # So few bytes that rounding takes decibels.
     result = fit(clip(), network(), config, num_bytes=4500, device=CPU, on_progress=seen.append)
     assert result is not None

@@ -196,6 +196,7 @@ def test_an_interrupted_fit_goes_on_as_it_was(
 ) -> None:
     """In the half of the phase in which steps move, and in the other."""
     settings = {"quantizer": "entropy", "embedding_coding": "plain", "qat_fraction": 0.5}
+    settings["epochs"] = 20
     whole = fit_waves(**settings)
     resumed = fit_waves(stop=interrupt_after(round(share * whole.steps)), **settings)
     assert whole.step_codes == resumed.step_codes

@@ -76,12 +76,12 @@ def decoded_mse(model: Network, tensors: list[np.ndarray], frames: torch.Tensor)
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_fit_reduces_the_error(loss: str, precision: str) -> None:
     seen: list[FitProgress] = []
-    config = FitConfig(epochs=60, loss=loss, precision=precision, qat_fraction=0.0)
+    config = FitConfig(epochs=30, loss=loss, precision=precision, qat_fraction=0.0)
     before = network()
     flat = float(torch.var(clip() / 255))
     result = fit(clip(), before, config, num_bytes=9000, device=CPU, on_progress=seen.append)
     assert result is not None
-    assert result.steps == 240
+    assert result.steps == 120
     assert decoded_mse(before, result.tensors, clip()) < 0.3 * flat
     assert all(0 <= p.progress <= 1 and not p.quantized for p in seen)
 
@@ -147,7 +147,7 @@ def test_fitting_through_the_quantiser_pays_and_feedback_does() -> None:
     kinds = ((0.0, "nearest"), (0.4, "nearest"), (0.0, "feedback"), (0.0, "soft"), (0.4, "soft"))
     for fraction, rounding in kinds:
         model = network()
-        config = FitConfig(epochs=100, qat_fraction=fraction, rounding=rounding, precision="fp32")
+        config = FitConfig(epochs=50, qat_fraction=fraction, rounding=rounding, precision="fp32")
         result = fit(clip(), model, config, num_bytes=4000, device=CPU)  # under 3 bits a value
         assert result is not None
         codes = admissible_step_codes(result.tensors, result.step_codes, result.global_step)

@@ -36,7 +36,7 @@ def test_weights_are_rounded_with_feedback_when_the_quantiser_enters(
 ) -> None:
     config = waves_config()
     # A phase of one step, at a rate that moves nothing.
-    settings = {"qat_fraction": 1 / 180, "final_factor": 0.0}
+    settings = {"epochs": 20, "qat_fraction": 1 / 60, "final_factor": 0.0}
     for rounding in ("soft", "feedback"):  # softly, so short a phase leaves them where they were
         assert off_the_steps(fit_waves(rounding=rounding, **settings), config) < 1e-2
     assert off_the_steps(fit_waves(rounding="nearest", **settings), config) > 0.4
@@ -55,8 +55,9 @@ def test_without_a_phase_they_are_rounded_at_the_end(
 def test_an_interrupted_phase_goes_on_as_it_was(
     rounding: str, fit_waves: FitWaves, interrupt_after: Callable[[int], InterruptFlag]
 ) -> None:
-    whole = fit_waves(rounding=rounding)
-    resumed = fit_waves(rounding=rounding, stop=interrupt_after(150))  # of 180, 45 quantised
+    whole = fit_waves(rounding=rounding, epochs=24)
+    # Of 72 steps, 18 quantised.
+    resumed = fit_waves(rounding=rounding, epochs=24, stop=interrupt_after(60))
     assert whole.global_step == resumed.global_step
     for a, b in zip(whole.tensors, resumed.tensors, strict=True):
         assert a.tolist() == b.tolist()
