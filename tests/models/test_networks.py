@@ -52,7 +52,7 @@ def config_for(name: str, *, height: int, width: int, num_frames: int) -> models
 
 
 @pytest.mark.parametrize("name", models.names())
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=6)
 @given(height=st.integers(64, 1080), width=st.integers(64, 1920), num_frames=st.integers(1, 700))
 @example(height=64, width=64, num_frames=1)
 @example(height=1080, width=1920, num_frames=600)
