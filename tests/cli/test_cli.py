@@ -220,7 +220,7 @@ def test_unknown_output_ending_lists_the_known(
 
 
 def test_verbose_says_what_is_decided_and_where_errors_arise(
-    tiny_clip: Path, tmp_path: Path
+    tiny_clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = [sys.executable, "-m", "inrcodec", "encode", str(tiny_clip), "a.inr", "-q", "-v"]
     command += ["--epochs", "1", "--bpp"]
@@ -228,10 +228,11 @@ def test_verbose_says_what_is_decided_and_where_errors_arise(
     assert done.returncode == 0
     assert "frames 0 to 5: hnervpp of" in done.stderr
     assert "bytes of at most" in done.stderr
-    done = subprocess.run([*command, "0.1"], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 1
-    assert "Traceback" in done.stderr
-    assert "too few" in done.stderr.splitlines()[-1]
+    told = ["encode", tiny_clip, tmp_path / "b.inr", "-q", "-v", "--epochs", "1", "--bpp", "0.1"]
+    status, _, err = run(capsys, *told)
+    assert status == 1
+    assert "Traceback" in err
+    assert "too few" in err.splitlines()[-1]
 
 
 def test_models_describes_one(capsys: pytest.CaptureFixture[str]) -> None:
