@@ -156,7 +156,7 @@ def test_what_is_killed_saves_its_fits_and_leaves_no_process(
     (site / "sitecustomize.py").write_text(NOTES_FITS)
     variables = {**os.environ, "PYTHONPATH": str(site), "FITS": str(fits)}
     command = [sys.executable, "-m", "inrcodec", "eval", str(tiny_clip), "--out", str(out)]
-    command += ["--codecs", "hnerv", "--points", "8,12", "--epochs", "1000000", "--workers", "2"]
+    command += ["--codecs", "hnervpp", "--points", "8,12", "--epochs", "1000000", "--workers", "2"]
     command += ["--device", "cpu", "-q"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=variables) as call:
         wait_for(lambda: len(list(fits.iterdir())) == 2)
