@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 # How often, within its phase, the quantiser's step is adapted to the weights' drift.
 _UPDATES = 8
-_HARDNESS = (1.0, 30.0)  # at both ends of the phase
+_HARDNESS = (1.0, 60.0)  # at both ends of the phase
 _HARD = 10.0  # from here on weights are nearly on multiples of their steps
 _SENSITIVITY_FRAMES = 4
 _MOMENT_FRAMES = 8  # that rounding with feedback knows the layers' inputs from
@@ -56,7 +56,7 @@ def hardness(progress: float) -> float:
     """Return how hard soft rounding is, over the progress of the quantised phase, 0 to 1.
 
     >>> [round(hardness(progress), 1) for progress in (0.0, 0.5, 1.0)]
-    [1.0, 5.5, 30.0]
+    [1.0, 7.7, 60.0]
     """
     first, last = _HARDNESS
     return float(first * (last / first) ** min(max(progress, 0.0), 1.0))
