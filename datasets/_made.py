@@ -17,12 +17,12 @@ from inrcodec.datasets._synthetic import HEIGHT, NUM_FRAMES, WIDTH
 __all__ = ["frames_of"]
 
 _ONE = 256  # a pixel, in the fixed-point numbers that places are
-_OCTAVES = ((6, 96), (4, 56), (2, 28))  # (binary logarithm of a cell's pixels, amplitude)
+_OCTAVES = ((6, 96), (4, 56), (2, 28))  # (binary logarithm of a cell's pixels, range)
 _PAN = (3, 1)  # pixels a frame, right and down
-_ZOOM = _ONE // 100  # of the distance to the centre, a frame
+_ZOOM = 2  # 256ths of the distance to the centre, a frame
 _SCENES = 3
 _RADIUS, _SPEED = 40, (4, 1)  # of the disc, in pixels, a frame
-_GRAIN = 32  # levels
+_GRAIN = 32  # range of the noise
 
 Places = NDArray[np.int64]
 Plane = NDArray[np.uint8]
@@ -91,27 +91,27 @@ def _places(width: int, height: int, stride: int) -> tuple[Places, Places]:
 def _texture(x: Places, y: Places, plane: int) -> Plane:
     """Return the texture at places, 0 to 255."""
     total = np.full(x.shape, 128, np.int64)
-    for octave, (log_cell, amplitude) in enumerate(_OCTAVES):
+    for octave, (log_cell, levels) in enumerate(_OCTAVES):
         shift = log_cell + 8
         column, row = x >> shift, y >> shift
         across, down = (x >> log_cell) & (_ONE - 1), (y >> log_cell) & (_ONE - 1)
         kind = 100 + 3 * octave + plane
         first_column, first_row = int(column.min()), int(row.min())
         corners = _hash(
-            np.arange(first_column, int(column.max()) + 2)[None],
-            np.arange(first_row, int(row.max()) + 2)[:, None],
+            np.arange(first_column, int(column.max()) + 2, dtype=np.int64)[None],
+            np.arange(first_row, int(row.max()) + 2, dtype=np.int64)[:, None],
             kind,
         )
         column, row = column - first_column, row - first_row
         top = corners[row, column] * (_ONE - across) + corners[row, column + 1] * across
         bottom = corners[row + 1, column] * (_ONE - across) + corners[row + 1, column + 1] * across
         value = top * (_ONE - down) + bottom * down >> 16  # under 2**16
-        total += (value - (1 << 15)) * amplitude >> 16
+        total += (value - (1 << 15)) * levels >> 16
     return total.clip(0, 255).astype(np.uint8)
 
 
 def _hash(x: Places, y: Places, kind: int) -> Places:
-    """Return a number under 2**16 for each pair, as if at random (a finaliser as murmur3's)."""
+    """Return a number under 2**16 for each pair, as if at random (Wellons's lowbias32)."""
     mixed = (x * 0x9E3779B1 + y * 0x85EBCA77 + kind * 0xC2B2AE3D).astype(np.uint32)
     mixed ^= mixed >> np.uint32(16)
     mixed *= np.uint32(0x7FEB352D)
