@@ -53,7 +53,7 @@ class ZipParts:
 class Made:
     """Nothing is downloaded: the clip is computed."""
 
-    kind: str  # as `_synthetic.frames_of` takes it
+    kind: str  # as `_made.frames_of` takes it
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from inrcodec.datasets._files import locate, size_problem, verify
 from inrcodec.datasets._folders import check_free_space, data_folder
 from inrcodec.datasets._lock import locked
 from inrcodec.datasets._remote_zip import find_member, inflate
+from inrcodec.datasets._unpacked import UnpackedFile
 from inrcodec.errors import DatasetError
 
 __all__ = ["fetch"]
@@ -107,21 +109,14 @@ def _make(dataset: Dataset, source: Made, target: Path, progress: Progress | Non
     """Compute a clip."""
     from inrcodec.datasets._made import frames_of  # with NumPy, which nothing else here needs
 
-    total = dataset.size_bytes or 0
-    check_free_space(target.parent, total)
-    part = target.with_name(f"{target.name}.part")
-    try:
-        with part.open("wb") as stream:
-            for planes in frames_of(source.kind):
-                for plane in planes:
-                    stream.write(plane.tobytes())
-                if progress is not None:
-                    progress(f"make {target.name}", stream.tell(), total)
-        part.replace(target)
-    except OSError as exc:
-        raise DatasetError(f"cannot write {target}: {exc.strerror}") from exc
-    finally:
-        part.unlink(missing_ok=True)
+    size_bytes = dataset.size_bytes
+    if size_bytes is None:
+        raise ValueError(f"{dataset.name}: the size of a clip that is made must be known")
+    check_free_space(target.parent, size_bytes)
+    report = None if progress is None else partial(progress, f"make {target.name}")
+    with UnpackedFile(target, size_bytes, report, is_recorded=dataset.sha256 is None) as stream:
+        for planes in frames_of(source.kind):
+            stream.write(b"".join(plane.tobytes() for plane in planes))
 
 
 def _import_unpack_7z(name: str) -> Callable[..., None]:

@@ -35,12 +35,9 @@ def frames_of(kind: str) -> Iterator[tuple[Plane, Plane, Plane]]:
         kind: what the clip's name has after the slash.
     """
     draw = _DRAWN[kind]
+    luma, chroma = _places(WIDTH, HEIGHT, 1), _places(WIDTH // 2, HEIGHT // 2, 2)
     for i in range(NUM_FRAMES):
-        yield (
-            draw(*_places(WIDTH, HEIGHT, 1), i, 0),
-            draw(*_places(WIDTH // 2, HEIGHT // 2, 2), i, 1),
-            draw(*_places(WIDTH // 2, HEIGHT // 2, 2), i, 2),
-        )
+        yield draw(*luma, i, 0), draw(*chroma, i, 1), draw(*chroma, i, 2)
 
 
 def _pan(x: Places, y: Places, i: int, plane: int) -> Plane:

@@ -1,4 +1,4 @@
-"""A file that is being unpacked: of the promised size or not there at all, its SHA-256 recorded."""
+"""A file being unpacked or made: of the promised size or not there at all, its SHA-256 recorded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class TargetError(DatasetError):
 
 
 class UnpackedFile:
-    """Takes the bytes of a file that an archive holds.
+    """Takes the bytes of a file that an archive holds, or that is computed.
 
     Use it in a `with` block: on leaving it, the file stands under its name with its SHA-256 beside
     it, as `sha256sum --check` reads it; after an error nothing is left.
@@ -27,6 +27,7 @@ class UnpackedFile:
         target: the file to write.
         size_bytes: which it must have; more are refused when they come.
         progress: told of every chunk: bytes so far, bytes in all.
+        is_recorded: whether its SHA-256 is left beside it, as where nobody else states one.
 
     Raises:
         DatasetError: it has another size.
@@ -34,9 +35,15 @@ class UnpackedFile:
     """
 
     def __init__(
-        self, target: Path, size_bytes: int, progress: Callable[[int, int], None] | None = None
+        self,
+        target: Path,
+        size_bytes: int,
+        progress: Callable[[int, int], None] | None = None,
+        *,
+        is_recorded: bool = True,
     ) -> None:
         self.target, self.size_bytes, self.progress = target, size_bytes, progress
+        self.is_recorded = is_recorded
         self.num_bytes = 0
         self._draft = target.with_name(f"{target.name}.unpacking")
         self._digest = hashlib.sha256()
@@ -84,8 +91,9 @@ class UnpackedFile:
             )
         record = _record_of(self.target)
         try:
-            # First, since a disk may be too full for it too.
-            record.write_text(f"{self._digest.hexdigest()}  {self.target.name}\n", encoding="utf-8")
+            if self.is_recorded:  # first, since a disk may be too full for it too
+                line = f"{self._digest.hexdigest()}  {self.target.name}\n"
+                record.write_text(line, encoding="utf-8")
             os.replace(self._draft, self.target)
         except OSError:
             record.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def test_a_full_disk_leaves_nothing(data_folder: Path, monkeypatch: pytest.Monke
     def fail(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(DatasetError, match=r"cannot write .*No space left on device"):
         datasets.fetch("synthetic/cuts")
     assert list((data_folder / "synthetic").iterdir()) == []
