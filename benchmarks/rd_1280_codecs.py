@@ -1,6 +1,7 @@
 """Other codecs on Bunny at 1280x640, all 132 frames: the curves beside ours in docs/flagship.md.
 
-    python benchmarks/rd_1280_codecs.py    measures what is missing; Ctrl-C, and again
+    python benchmarks/rd_1280_codecs.py            measures what is missing; Ctrl-C, and again
+    python benchmarks/rd_1280_codecs.py --half     the same at 640x320, for docs/rate.md
 
 Each point is encoded from the source's own 4:2:0 planes, as `inrcodec eval` does, decoded, and
 scored in RGB against the frames that ours is fitted to. Bytes are those of the video's packets.
@@ -27,8 +28,9 @@ from inrcodec.bitstream import write_atomically
 from inrcodec.evaluation._reference import prepare_reference
 from inrcodec.evaluation.codecs import ffmpeg_version
 
-RESULT = Path(__file__).resolve().parent / "results" / "rd_1280_codecs.json"
-SIZE = (1280, 640)
+RESULTS = Path(__file__).resolve().parent / "results"
+RESULT, HALF_RESULT = RESULTS / "rd_1280_codecs.json", RESULTS / "rate_codecs.json"
+SIZE, HALF_SIZE = (1280, 640), (640, 320)
 _X26X, _AV1, _VVC = (22, 26, 30, 34, 38), (26, 36, 46, 56, 63), (24, 28, 32, 36, 40)
 # Codec, preset, tune_psnr, frames between key frames, what the setting is called, qualities. By
 # default VVenC has a key frame a second, the others have one in these frames, and some at cuts.
@@ -45,9 +47,12 @@ SETTINGS: tuple[tuple[str, str, bool, int | None, str, tuple[int, ...]], ...] = 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--result", type=Path, default=RESULT, metavar="JSON")
-    path = parser.parse_args().result
-    result: dict[str, Any] = {"clip": "bunny", "width": SIZE[0], "height": SIZE[1], "points": []}
+    parser.add_argument("--half", action="store_true", help="frames resized to 640x320")
+    parser.add_argument("--result", type=Path, metavar="JSON")
+    told = parser.parse_args()
+    path = told.result or (HALF_RESULT if told.half else RESULT)
+    width, height = HALF_SIZE if told.half else SIZE
+    result: dict[str, Any] = {"clip": "bunny", "width": width, "height": height, "points": []}
     if path.exists():
         result = json.loads(path.read_text())
     points = result["points"]
@@ -61,7 +66,8 @@ def main() -> int:
     # The commit before the result makes the tree differ.
     about = {"versions": {"ffmpeg": ffmpeg_version()}, **machine(), "commit": commit()}
     with tempfile.TemporaryDirectory() as folder:
-        reference = prepare_reference("bunny", Path(folder), crop=SIZE)
+        resize = HALF_SIZE if told.half else None
+        reference = prepare_reference("bunny", Path(folder), crop=SIZE, resize=resize)
         about["frames"] = reference.rgb.num_frames
         for codec, preset, tune_psnr, gop_frames, setting, quality in wanted:
             found = encode_and_score(

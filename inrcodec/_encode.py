@@ -13,13 +13,15 @@ from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
+from inrcodec._at_once import Crew
+from inrcodec._extras import missing_extra
 from inrcodec._job import Encoding
 from inrcodec._options import EncodeOptions, check_positive
 from inrcodec._presets import SEGMENT_FRAMES
 from inrcodec._quality_search import MAX_ROUNDS, search_quality
 from inrcodec._report import EncodeReport
 from inrcodec._rounds import EncodedVideo, Plan, check_time, encode_round
-from inrcodec.errors import RateError, TimeError
+from inrcodec.errors import InrcodecError, RateError, TimeError
 from inrcodec.fitting import FitProgress
 from inrcodec.metrics import MAX_PSNR_DB
 from inrcodec.video import RawVideoFormat
@@ -52,6 +54,8 @@ def encode(
     precision: str = "auto",
     seed: int = 0,
     resume: bool = False,
+    workers: int = 1,
+    executor: str = "local",
     progress: bool = False,
     on_progress: Callable[[FitProgress], None] | None = None,
 ) -> EncodeReport:
@@ -98,8 +102,13 @@ def encode(
             bf16 where the device computes in it.
         seed: of initial weights and frame order.
         resume: go on from the checkpoint of an interrupted call with the same arguments.
+        workers: how many segments are fitted at once, each with its share of the cores, or with one
+            of the GPUs in turns. Files depend on it as they do on the number of threads.
+        executor: `local`: in processes of this machine; or `ray`: as tasks of ray, whose cluster
+            the environment variable RAY_ADDRESS names.
         progress: show progress on stderr.
-        on_progress: called about twice a second while a network is fitted.
+        on_progress: called about twice a second while a network is fitted, for each of those that
+            are fitted at once.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -110,7 +119,7 @@ def encode(
         TimeError: `time_seconds` leaves no time to fit.
         CheckpointError: the checkpoint is of another encode.
         Interrupted: Ctrl-C, after the checkpoint was saved.
-        InrcodecError: the fit diverged.
+        InrcodecError: the fit diverged, a worker died, or the executor's package is missing.
     """
     started = time.perf_counter()
     # Plain numbers, for the checkpoint: NumPy's are welcome too, there as in the options.
@@ -121,6 +130,9 @@ def encode(
     check_positive("size_bytes", size_bytes)  # as a whole number
     psnr = None if psnr is None else float(psnr)
     wishes = {"bpp": bpp, "size_bytes": size_bytes, "psnr": psnr}
+    crew = Crew(workers, executor)
+    if executor == "ray" and (missing := missing_extra("ray", "the executor ray")):
+        raise InrcodecError(missing)
     given = [name for name, value in wishes.items() if value is not None]
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)} are given, at most one of them may be")
@@ -150,7 +162,7 @@ def encode(
         progress=progress,
         on_progress=on_progress,
     )
-    encoding = Encoding(source, Path(output), options, wishes=wishes, started=started)
+    encoding = Encoding(source, Path(output), options, wishes=wishes, crew=crew, started=started)
     num_bytes = encoding.bytes_of_bpp(encoding.bpp if bpp is None else bpp)
     if size_bytes is not None:
         num_bytes = encoding.bytes_of_size(size_bytes)
@@ -164,6 +176,7 @@ def encode(
                 seconds=encoding.options.time_seconds,
                 session=encoding.session,
                 bars=encoding.bars,
+                crew=encoding.crew,
             )
     else:
         try:
@@ -205,6 +218,7 @@ def _search(encoding: Encoding, goal_db: float, num_bytes: int) -> EncodedVideo:
                 session=session,
                 bars=encoding.bars,
                 plan=plan,
+                crew=encoding.crew,
             )
 
         if name in session.ends:  # an interrupted round keeps the end that it had, if it may

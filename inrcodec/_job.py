@@ -7,12 +7,14 @@ files, and of each an `EncodeReport`, whose quality is measured on what decodes 
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from inrcodec._at_once import HERE, Crew
 from inrcodec._decoder import VideoDecoder
 from inrcodec._motion import find_motion
 from inrcodec._options import EncodeOptions, fingerprint, fit_config_of
@@ -42,6 +44,7 @@ class Encoding:
         output: the file to write, or the pattern of their names; the checkpoint lies beside it.
         options: of the encode.
         wishes: of the rate, which the checkpoint belongs to.
+        crew: who fits the segments.
         started: `time.perf_counter()` when the encode began.
 
     Raises:
@@ -55,6 +58,7 @@ class Encoding:
         options: EncodeOptions,
         *,
         wishes: Mapping[str, Any],
+        crew: Crew = HERE,
         started: float,
     ) -> None:
         chosen = preset_named(options.preset)
@@ -121,7 +125,16 @@ class Encoding:
             dict(self.options.model_settings or {}),
             options.bits_per_parameter,
             chosen.kmac_bound(model, height=clip.frames.shape[2], width=clip.frames.shape[3]),
+            num_gpus=crew.num_gpus(device),
         )
+        self.crew = crew
+        num_segments = -(-len(clip.frames) // options.segment_frames)
+        if num_segments < crew.workers:
+            warnings.warn(
+                f"{crew.workers} workers for {num_segments} segment{'s' * (num_segments > 1)}: "
+                "shorter ones (--segment-frames) can be fitted at once",
+                stacklevel=2,
+            )
 
     def check_target(self, path: Path) -> None:
         """Refuse a file to write that is the source, is there and is no `.inr` file, or that has no
@@ -243,7 +256,7 @@ class Encoding:
         write_atomically(path, encoded.to_bytes())
         read_seconds, motion_seconds = (self.session.spent[stage] for stage in ("read", "motion"))
         fit_seconds = motion_seconds + (
-            self.session.fit_seconds()
+            self.session.spent["fit"]
             if code_seconds is None
             else sum(fit.seconds for fit in encoded.fits)
         )
@@ -255,7 +268,15 @@ class Encoding:
             quality = score(decoder, self.job.source)
         seconds |= {"code": code_seconds, "verify": time.perf_counter() - started}
         seconds["total"] = sum(seconds.values())
-        return make_report(self.job, encoded, quality, seconds, path=path, options=self.options)
+        return make_report(
+            self.job,
+            encoded,
+            quality,
+            seconds,
+            path=path,
+            options=self.options,
+            workers=min(self.crew.workers, len(encoded.segments)),
+        )
 
 
 def _read(source: str | Path, options: EncodeOptions, bars: ProgressBars) -> Source:

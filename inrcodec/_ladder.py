@@ -14,11 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from inrcodec._fit_task import SharedTime
 from inrcodec._job import Encoding
 from inrcodec._options import EncodeOptions, check_positive
 from inrcodec._presets import BITS_PER_PARAMETER
 from inrcodec._report import EncodeReport
-from inrcodec._rounds import EncodedVideo, Plan, SharedTime, check_time
+from inrcodec._rounds import EncodedVideo, Plan, check_time
 from inrcodec.errors import RateError
 from inrcodec.fitting import FitResult
 

@@ -37,6 +37,7 @@ class EncodeReport:
     seed: int
     device: str
     precision: str  # of the fit; decoding is fp32
+    workers: int = 1  # that fitted segments at once
     versions: dict[str, str] = field(default_factory=software_versions)
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,11 +56,12 @@ class EncodeReport:
         ms_ssim = "" if self.ms_ssim is None else f", MS-SSIM {self.ms_ssim:.4f}"
         stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in self.seconds.items())
         early = "" if self.stopped == "budget" else f", ended early: {self.stopped}"
+        at_once = f", {self.workers} segments at once" if self.workers > 1 else ""
         audio = f" + {self.audio_bytes} bytes of audio" if self.audio_bytes else ""
         return (
             f"{self.path}: {self.num_bytes - self.audio_bytes} bytes{audio}, "
             f"{self.bpp:.4f} bpp, PSNR {self.psnr_db:.2f} dB{ms_ssim}, {self.num_frames} frames, "
             f"{self.model} with {self.num_parameters} parameters at "
             f"{self.bits_per_parameter:.2f} bits and {self.kmac_per_pixel:.1f} kMAC/pixel, "
-            f"{self.device}{early}, seconds: {stages}"
+            f"{self.device}{at_once}{early}, seconds: {stages}"
         )

@@ -45,6 +45,7 @@ def make_report(
     *,
     path: Path,
     options: EncodeOptions,
+    workers: int = 1,
 ) -> EncodeReport:
     """Put the figures of a written file together.
 
@@ -55,6 +56,7 @@ def make_report(
         seconds: by stage, and their total.
         path: of the file.
         options: of the encode, resolved.
+        workers: that fitted segments at once.
     """
     num_frames, _, height, width = job.source.frames.shape
     pixels = num_frames * height * width
@@ -87,6 +89,7 @@ def make_report(
         seed=job.fit.seed,
         device=_device_name(job.device),
         precision=_precision_name(job.fit.precision, job.device),
+        workers=workers,
     )
 
 

@@ -6,37 +6,36 @@ rates without fitting again. Interrupted rounds go on from the session's checkpo
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from inrcodec._at_once import HERE, Crew, fit_at_once
+from inrcodec._fit_task import FitTask, SharedTime, finished
 from inrcodec._progress import ProgressBars
 from inrcodec._seeded import seeded
 from inrcodec._segment_codec import SegmentDecoder
 from inrcodec._segment_encode import (
     SegmentJob,
     code_segment,
-    fit_segment,
     split_segments,
 )
 from inrcodec._session import Session
 from inrcodec._sizing import EncodeJob, configure, warn_if_costly
 from inrcodec.bitstream import Header, SegmentInfo, file_bytes, section_bytes
-from inrcodec.errors import CheckpointError, Interrupted, RateError, TimeError
+from inrcodec.errors import RateError, TimeError
 from inrcodec.fitting import (
     FitConfig,
     FitResult,
     hold_interrupts,
     pack_state,
-    unpack_state,
 )
 from inrcodec.metrics import mean_ms_ssim
 from inrcodec.models import NetworkConfig, build, count_parameters
@@ -118,6 +117,7 @@ def encode_round(
     session: Session,
     bars: ProgressBars,
     plan: Plan | None = None,
+    crew: Crew = HERE,
 ) -> EncodedVideo:
     """Fit and code the clip in at most `num_bytes`, audio excluded.
 
@@ -130,9 +130,11 @@ def encode_round(
         session: holds what an earlier, interrupted call has done.
         bars: shows progress.
         plan: of the same bytes; by default of a round that has all of the job's seconds.
+        crew: who fits the segments.
 
     Raises:
         Interrupted: Ctrl-C; the session's checkpoint is on the disk.
+        InrcodecError: a worker died.
         RateError: so few bytes hold no network; an `UncodableError` once it was fitted.
         TimeError: no time is left to fit.
     """
@@ -140,17 +142,48 @@ def encode_round(
     reserve = 0.0 if seconds is None else plan.reserve_seconds()
     if goal_db is not None:
         reserve *= 2  # whether it is reached is measured before the file is
-    fits = []
-    for i in range(len(plan.spans)):
-        left = None if seconds is None else seconds - session.seconds() - reserve
-        key = f"{name}.{i}"
-        if i == 0 and not session.knows(key):
-            check_time(left)
-        part = plan.part(i, num_bytes, budget=plan.budget(i, left), goal_db=goal_db)
-        with _fitting():
-            fits.append(plan.fit(i, part, key=key, session=session, bars=bars))
+
+    def seconds_left() -> float | None:
+        return None if seconds is None else seconds - session.seconds() - reserve
+
+    def part(i: int, num_at_once: int = 1) -> SegmentJob:
+        budget = plan.budget(i, seconds_left(), num_at_once=num_at_once)
+        return plan.part(i, num_bytes, budget=budget, goal_db=goal_db)
+
+    keys = [f"{name}.{i}" for i in range(len(plan.spans))]
+    if not session.knows(keys[0]):
+        check_time(seconds_left())
+    with _fitting(), session.fitting():
+        if crew.executor != "local" or min(crew.workers, len(keys)) > 1:
+            fits = _fits_of_crew(crew, plan, keys, part, session=session, bars=bars)
+        else:
+            fits = [
+                plan.fit(i, part(i), key=key, session=session, bars=bars)
+                for i, key in enumerate(keys)
+            ]
     with _fitting():
         return plan.coded(fits, num_bytes)
+
+
+def _fits_of_crew(
+    crew: Crew,
+    plan: Plan,
+    keys: list[str],
+    part: Callable[[int, int], SegmentJob],
+    *,
+    session: Session,
+    bars: ProgressBars,
+) -> list[FitResult]:
+    """Return the fits of all segments, of which those that are not finished are made at once."""
+    missing = [i for i, key in enumerate(keys) if finished(key, plan.configs[i], session) is None]
+
+    def task(i: int) -> FitTask:
+        return plan.task(i, part(i, crew.workers), key=keys[i], session=session)
+
+    tasks = (partial(task, i) for i in missing)
+    fit_at_once(tasks, crew=crew, num_segments=len(keys), session=session, bars=bars)
+    made = [finished(key, plan.configs[i], session) for i, key in enumerate(keys)]
+    return [fit for fit in made if fit is not None]
 
 
 class UncodableError(RateError):
@@ -176,23 +209,6 @@ def check_time(seconds: float | None) -> None:
             f"the time is {-seconds:.1f} s too short: so much more go into reading, preparing, "
             "coding and checking, before a step of the fit is made"
         )
-
-
-@dataclass(frozen=True)
-class SharedTime:
-    """What is left for fits of a segment that go on from the same base."""
-
-    seconds: float  # for one of them and all that come after it
-    num_after: int
-
-    def seconds_of(self, unspent: float, budget: float, qat_fraction: float) -> float:
-        """Return what the one has, with so much of its budget unspent.
-
-        >>> SharedTime(60, num_after=2).seconds_of(30, budget=100, qat_fraction=0.25)
-        22.5
-        """
-        all_unspent = unspent + self.num_after * qat_fraction * budget
-        return self.seconds * unspent / all_unspent if all_unspent > 0 else self.seconds
 
 
 @dataclass(frozen=True)
@@ -237,12 +253,17 @@ class Plan:
         """Seconds that coding and verifying a file will take."""
         return _reserve_seconds(self.job, self.configs)
 
-    def budget(self, i: int, seconds: float | None) -> FitConfig:
-        """Return how segment i is fitted, with its share of the seconds left, if they are bound."""
+    def budget(self, i: int, seconds: float | None, *, num_at_once: int = 1) -> FitConfig:
+        """Return how segment i is fitted, with its share of the seconds left, if they are bound.
+
+        It is the next to begin, of segments that are fitted `num_at_once`.
+        """
         if seconds is None:
             return self.job.fit
         first, end = self.spans[i]
         share = (end - first) / (len(self.job.source.frames) - first)
+        if num_at_once > 1:  # segments are equally long, but for a frame
+            share = 1 / math.ceil((len(self.spans) - i) / num_at_once)
         return replace(self.job.fit, epochs=None, seconds=max(seconds * share, 0.1))
 
     def part(
@@ -296,6 +317,43 @@ class Plan:
             Interrupted: Ctrl-C; the session's checkpoint is on the disk.
             TimeError: its seconds are used up before a step.
         """
+        made = finished(key, self.configs[i], session)
+        if made is not None:
+            return made
+        task = self.task(
+            i, part, key=key, session=session, stage_end=stage_end, base_key=base_key, base=base
+        )
+
+        def remember(fit_state: dict[str, Any]) -> None:
+            if base_key is not None and base_key not in session.bases:
+                session.bases[base_key] = pack_state(fit_state)
+
+        report, bar = bars.fit(task.stage, task.bpp)
+        with bar, hold_interrupts() as interrupt:
+            result = task.run(
+                on_progress=report,
+                on_quantize=remember,
+                save=lambda fit_state: session.save_fit(key, fit_state),
+                interrupt=interrupt,
+            )
+            if result is not None:
+                task.finish(result, session)
+        if result is None or interrupt.requested:
+            raise session.interrupted()
+        return result
+
+    def task(
+        self,
+        i: int,
+        part: SegmentJob,
+        *,
+        key: str,
+        session: Session,
+        stage_end: str = "",
+        base_key: str | None = None,
+        base: SharedTime | None = None,
+    ) -> FitTask:
+        """Return the fit of segment i, as far as the session has not made it; see `fit`."""
         (first, end), config = self.spans[i], self.configs[i]
         stage = "fit" if len(self.spans) == 1 else f"fit {i + 1}/{len(self.spans)}"
         _log.info(
@@ -303,99 +361,21 @@ class Plan:
             *(first, end - 1, part.model, count_parameters(config).total, part.num_bytes),
             config.to_dict(),
         )
-        frames = self.job.source.frames[first:end]
-        return _fit(
-            frames,
+        return FitTask.of(
+            self.job.source.frames[first:end],
             config,
             part,
             key=key,
-            base_key=base_key,
-            base=base,
             stage=stage + stage_end,
             session=session,
-            bars=bars,
+            base_key=base_key,
+            base=base,
         )
 
     def coded(self, fits: list[FitResult], num_bytes: int) -> EncodedVideo:
         """Return the clip coded in at most `num_bytes`, audio excluded."""
         encoded = EncodedVideo(self.header, self.configs, fits, [], self.job.audio)
         return encoded.recode(num_bytes)
-
-
-def _fit(
-    frames: Tensor,
-    config: NetworkConfig,
-    part: SegmentJob,
-    *,
-    key: str,
-    base_key: str | None,
-    base: SharedTime | None,
-    stage: str,
-    session: Session,
-    bars: ProgressBars,
-) -> FitResult:
-    shape = json.dumps(config.to_dict(), sort_keys=True)
-    if key in session.finished:
-        return _restore(_checked(session.finished[key], shape, session))
-    state = session.fit_states.get(key)
-    if state is None and base_key in session.bases:
-        state = unpack_state(session.bases[base_key])
-    if state is not None:
-        _checked(state, shape, session)
-    seconds_left = None
-    if state is not None and part.fit.seconds is not None:
-        # The schedule of an interrupted fit goes on as it was planned, only faster where reading
-        # the clip again took of its time, or where the call has less.
-        seconds_left, budget = part.fit.seconds, state["budget_seconds"]
-        if base is not None:
-            seconds_left = base.seconds_of(budget - state["seconds"], budget, part.fit.qat_fraction)
-        part = replace(part, fit=replace(part.fit, seconds=budget))
-
-    def with_budget(fit_state: dict[str, Any]) -> dict[str, Any]:
-        return {**fit_state, "budget_seconds": part.fit.seconds, "shape": shape}
-
-    def remember(fit_state: dict[str, Any]) -> None:
-        if base_key is not None and base_key not in session.bases:
-            session.bases[base_key] = pack_state(with_budget(fit_state))
-
-    num_frames, _, height, width = frames.shape
-    report, bar = bars.fit(stage, 8 * part.num_bytes / (num_frames * height * width))
-    with bar, hold_interrupts() as interrupt:
-        result = fit_segment(
-            frames,
-            config,
-            part,
-            state=state,
-            seconds_left=seconds_left,
-            on_progress=report,
-            on_quantize=remember,
-            save=lambda fit_state: session.save_fit(key, with_budget(fit_state)),
-            interrupt=interrupt,
-        )
-        if result is not None:
-            if result.steps == 0 and result.stopped == "budget":
-                raise TimeError("the time is too short: it is used up before a step of the fit")
-            session.finish(key, {**_storable(result), "shape": shape})
-    if result is None or interrupt.requested:
-        raise Interrupted(_interrupted(session))
-    return result
-
-
-def _checked(kept: dict[str, Any], shape: str, session: Session) -> dict[str, Any]:
-    """Return what a checkpoint has of a fit, if it is of this network.
-
-    Which one an encode takes depends on the number of threads too.
-    """
-    if kept["shape"] != shape:
-        raise CheckpointError(
-            f"{session.path} has a fit of another network: resume with the same call and as many "
-            "threads, or delete it"
-        )
-    return kept
-
-
-def _interrupted(session: Session) -> str:
-    return f"interrupted; {session.path} keeps what was done: go on with the same call and --resume"
 
 
 def _header(job: EncodeJob, segments: list[SegmentInfo]) -> Header:
@@ -445,22 +425,3 @@ def _reserve_seconds(job: EncodeJob, configs: list[NetworkConfig]) -> float:
     if job.fit.rounds_at_the_end:
         coding += _ROUNDING_SECONDS_A_PARAMETER * num_parameters
     return _RESERVE_FACTOR * (coding + a_frame * len(job.source.frames))
-
-
-def _storable(result: FitResult) -> dict[str, Any]:
-    return {
-        "tensors": [torch.from_numpy(tensor) for tensor in result.tensors],
-        "step_codes": result.step_codes,
-        "global_step": result.global_step,
-        "steps": result.steps,
-        "seconds": result.seconds,
-        "stopped": result.stopped,
-        "used_share": result.used_share,
-        "in_context": result.in_context,
-    }
-
-
-def _restore(stored: dict[str, Any]) -> FitResult:
-    told = {name: value for name, value in stored.items() if name != "shape"}
-    tensors = [tensor.numpy() for tensor in stored["tensors"]]
-    return FitResult(**{**told, "tensors": tensors})

@@ -1,6 +1,6 @@
 """One encode that can be interrupted: its checkpoint beside the output, and whom it belongs to.
 
-The checkpoint holds finished fits, the clip's motion, the running fit, and of a ladder the states
+The checkpoint holds finished fits, the clip's motion, the running fits, and of a ladder the states
 that its fits of a segment go on from. It belongs to one source and one set of options: a resume
 with others is refused rather than mixed.
 """
@@ -11,20 +11,21 @@ import json
 import time
 import warnings
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from inrcodec.errors import CheckpointError
+from inrcodec.errors import CheckpointError, Interrupted
 from inrcodec.fitting import load_checkpoint, save_checkpoint
 
 MOTIONS = "motions"
 """Under which a checkpoint has the clip's motion, among what is finished."""
 
-_LAYOUT = 14  # of what a checkpoint holds; those of other versions are refused
+_LAYOUT = 15  # of what a checkpoint holds; those of other versions are refused
 
 
 class Session:
@@ -59,7 +60,9 @@ class Session:
         self.fit_states: dict[str, dict[str, Any]] = {}
         self.bases: dict[str, Tensor] = {}  # packed states, that several fits go on from
         self.ends: dict[str, float | None] = {}  # of rounds: seconds until which they may take
-        self.spent = {"read": 0.0, "motion": 0.0}  # seconds, those before a resume included
+        # Seconds by stage, those before a resume included.
+        self.spent = {"read": 0.0, "motion": 0.0, "fit": 0.0}
+        self._counted_until: float | None = None  # of the fits that are running
         self.time_seconds = time_seconds  # as the first call had it
         self.started = started
         if resume and self.path.exists():
@@ -73,10 +76,21 @@ class Session:
         """Count what a stage before the fits took."""
         self.spent[stage] += seconds
 
-    def fit_seconds(self) -> float:
-        """Seconds of all fits that are finished."""
-        fits = (result for key, result in self.finished.items() if key != MOTIONS)
-        return sum(float(fit["seconds"]) for fit in fits)
+    @contextmanager
+    def fitting(self) -> Iterator[None]:
+        """Count the seconds of this block as those of fits, and in a checkpoint those so far."""
+        self._counted_until = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._count_fits()
+            self._counted_until = None
+
+    def _count_fits(self) -> None:
+        if self._counted_until is not None:
+            now = time.perf_counter()
+            self.spend("fit", now - self._counted_until)
+            self._counted_until = now
 
     @property
     def is_new(self) -> bool:
@@ -89,9 +103,9 @@ class Session:
         return not there.isdisjoint(keys)
 
     def save_fit(self, key: str, state: dict[str, Any]) -> None:
-        """Keep the running fit `key`."""
-        self.fit_states = {key: state}
-        self._save()
+        """Keep the running fit `key`, on the disk."""
+        self.fit_states[key] = state
+        self.save()
 
     def remember(self, key: str, result: dict[str, Any]) -> None:
         """Keep what came before the fits, on the disk as soon as one of them is there."""
@@ -101,13 +115,21 @@ class Session:
         """Keep the result of the fit `key`."""
         self.finished[key] = result
         self.fit_states.pop(key, None)
-        self._save()
+        self.save()
 
     def remove(self) -> None:
         """Delete the checkpoint: the encode is done."""
         self.path.unlink(missing_ok=True)
 
-    def _save(self) -> None:
+    def interrupted(self) -> Interrupted:
+        """Return the error that says how to go on."""
+        return Interrupted(
+            f"interrupted; {self.path} keeps what was done: go on with the same call and --resume"
+        )
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        self._count_fits()
         save_checkpoint(
             self.path,
             {

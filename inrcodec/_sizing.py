@@ -58,6 +58,7 @@ class EncodeJob:
     bits_per_parameter: float | None = None  # None: by the network and the length of the fit
     max_kmac_per_pixel: float | None = None
     motions: tuple[ClipMotion | None, ...] = (None,)  # of the segments, where they are followed
+    num_gpus: int = 1  # that fit at once, where the device is one
 
 
 def configure(
@@ -173,7 +174,7 @@ def _expected_visits(job: EncodeJob, config: NetworkConfig) -> float:
     """
     if job.fit.seconds is None:
         return float(job.fit.epochs or 0)
-    speed = _MACS_A_GPU_SECOND
+    speed = _MACS_A_GPU_SECOND * job.num_gpus
     if job.device.type == "cpu":
         speed = _MACS_A_CORE_SECOND_OF_AVX2 if has_avx2_alone() else _MACS_A_CORE_SECOND
         speed *= torch.get_num_threads()

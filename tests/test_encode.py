@@ -24,7 +24,7 @@ import skimage.io
 from skimage.metrics import peak_signal_noise_ratio
 
 import inrcodec
-from inrcodec import _encode, _rounds, models
+from inrcodec import _encode, _fit_task, _rounds, models
 from inrcodec._info import describe
 from inrcodec._options import EncodeOptions
 from inrcodec.bitstream import write_atomically
@@ -114,7 +114,7 @@ class Search:
 @pytest.fixture(scope="module")
 def search(tiny_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Search:
     seconds: list[float] = []
-    fit = _rounds.fit_segment
+    fit = _fit_task.fit_segment
 
     def noted(*told: Any, **named: Any) -> Any:
         result = fit(*told, **named)
@@ -124,7 +124,7 @@ def search(tiny_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Search:
 
     path = tmp_path_factory.mktemp("search") / "a.inr"
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(_rounds, "fit_segment", noted)
+        patched.setattr(_fit_task, "fit_segment", noted)
         started = time.perf_counter()
         report = inrcodec.encode(tiny_clip, path, epochs=20, psnr=17.0)
     return Search(report, seconds, time.perf_counter() - started)
@@ -509,7 +509,7 @@ def test_a_fit_without_a_step_is_refused(
 ) -> None:
     """As where the time ends between the first look at the clock and the first step."""
     no_step = SimpleNamespace(steps=0, stopped="budget")
-    monkeypatch.setattr(_rounds, "fit_segment", lambda *told, **named: no_step)
+    monkeypatch.setattr(_fit_task, "fit_segment", lambda *told, **named: no_step)
     with pytest.raises(TimeError, match=r"too short.* before a step"):
         inrcodec.encode(tiny_clip, tmp_path / "a.inr", time_seconds=60.0, bpp=8.0)
     assert list(tmp_path.iterdir()) == []
@@ -571,7 +571,7 @@ def test_a_fit_of_another_network_is_not_gone_on_with(
     def interrupted(*told: Any, **named: Any) -> None:
         named["save"]({"steps": 1})
 
-    monkeypatch.setattr(_rounds, "fit_segment", interrupted)
+    monkeypatch.setattr(_fit_task, "fit_segment", interrupted)
     told: dict[str, Any] = {"bpp": 8.0, "time_seconds": 60.0}
     with pytest.raises(Interrupted):
         inrcodec.encode(tiny_clip, tmp_path / "a.inr", **told)
@@ -583,7 +583,7 @@ def test_a_fit_of_another_network_is_not_gone_on_with(
 def test_too_few_bytes_for_the_header_are_told_before_the_fit(
     tiny_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_rounds, "fit_segment", lambda *told, **named: pytest.fail("fitted"))
+    monkeypatch.setattr(_fit_task, "fit_segment", lambda *told, **named: pytest.fail("fitted"))
     with pytest.raises(RateError):
         inrcodec.encode(tiny_clip, tmp_path / "a.inr", size_bytes=220, epochs=1)
 
@@ -638,7 +638,7 @@ def test_a_resume_whose_imports_took_longer_has_the_same_network(
         told.append({**named, "planned": given[2].fit.seconds})
         named["save"]({"steps": 1})
 
-    monkeypatch.setattr(_rounds, "fit_segment", interrupted)
+    monkeypatch.setattr(_fit_task, "fit_segment", interrupted)
     # Were it sized by the seconds of this call, it would have another shape.
     monkeypatch.setattr("inrcodec._sizing._expected_visits", lambda job, _: job.fit.seconds)
     monkeypatch.setattr("inrcodec._sizing._FEWEST_VISITS", 57)

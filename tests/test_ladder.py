@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import inrcodec
-from inrcodec import _rounds
+from inrcodec import _fit_task, _rounds
 from inrcodec._info import describe
 from inrcodec.cli import main
 from inrcodec.errors import Interrupted, RateError
@@ -206,7 +206,7 @@ def test_a_resume_keeps_to_less_time(
         told.append({**named, "planned": given[2].fit.seconds})
         named["save"]({"steps": 1, "seconds": given[2].fit.seconds / 2})
 
-    monkeypatch.setattr(_rounds, "fit_segment", interrupted)
+    monkeypatch.setattr(_fit_task, "fit_segment", interrupted)
     for seconds, resume in ((600.0, False), (600.0, True), (60.0, True)):
         with pytest.raises(Interrupted):
             ladder(tiny_clip, tmp_path, epochs=None, time_seconds=seconds, resume=resume)

@@ -42,6 +42,21 @@ def add_commands(commands: Any) -> None:
         "soon as it is reached)",
     )
     options.add_options(parser, what="the whole encode")
+    work = parser.add_argument_group("work")
+    work.add_argument(
+        "--workers",
+        type=p.positive_int,
+        default=1,
+        metavar="N",
+        help="segments fitted at once (default 1), each with its share of the cores, or with a GPU "
+        "of its own; see --segment-frames",
+    )
+    work.add_argument(
+        "--executor",
+        default="local",
+        metavar="E",
+        help="local (default), or ray: on the cluster that the variable RAY_ADDRESS names",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -56,6 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
         size_bytes=arguments.size,
         psnr=arguments.psnr,
         time_seconds=options.time_left(arguments.time, started),
+        workers=arguments.workers,
+        executor=arguments.executor,
         **told,
     )
     if arguments.json:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
+from inrcodec._processes import EXECUTORS
 from inrcodec.evaluation._plan import PointJob
 from inrcodec.evaluation._ray import execute_on_ray
 from inrcodec.evaluation._run_job import Outcome, run_job
 from inrcodec.evaluation._workers import execute_in_processes
 
 __all__ = ["EXECUTORS", "Outcome", "execute"]
-
-EXECUTORS = ("local", "ray")
 
 
 def execute(

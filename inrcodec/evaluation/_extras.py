@@ -1,16 +1,9 @@
-"""Packages that only some of the evaluation needs, and what to say where they are missing."""
+"""Packages that only some of the evaluation needs."""
 
 from __future__ import annotations
 
-import importlib.util
-
+from inrcodec._extras import missing_extra
 from inrcodec.errors import EvaluationError
-
-_PACKAGES = {
-    "eval": ("matplotlib", "PIL", "plotly"),
-    "lpips": ("lpips",),
-    "ray": ("ray",),
-}
 
 
 def require_extra(extra: str, purpose: str) -> None:
@@ -19,8 +12,5 @@ def require_extra(extra: str, purpose: str) -> None:
     Raises:
         EvaluationError: one is not; the message names the extra.
     """
-    missing = [name for name in _PACKAGES[extra] if importlib.util.find_spec(name) is None]
-    if missing:
-        raise EvaluationError(
-            f"{purpose} needs {', '.join(missing)}: pip install 'inrcodec[{extra}]'"
-        )
+    if missing := missing_extra(extra, purpose):
+        raise EvaluationError(missing)

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from inrcodec._processes import SAVING_SECONDS
 from inrcodec._provenance import num_cores
-from inrcodec._signals import terminate_as_interrupt
+from inrcodec._ray import ray_session
 from inrcodec.evaluation._extras import require_extra
 from inrcodec.evaluation._plan import PointJob
 from inrcodec.evaluation._run_job import Outcome, run_job
-from inrcodec.evaluation._workers import SAVING_SECONDS
 
 
 def execute_on_ray(jobs: Sequence[PointJob], workers: int) -> Iterator[Outcome]:
@@ -26,18 +26,8 @@ def execute_on_ray(jobs: Sequence[PointJob], workers: int) -> Iterator[Outcome]:
         KeyboardInterrupt: Ctrl-C, after the tasks saved what they had.
     """
     require_extra("ray", "--executor ray")
-    import ray
-
-    started = not ray.is_initialized()
-    if started:
-        # Ctrl-C is ours to handle; `RAY_ADDRESS` joins a cluster, whose disks must be shared.
-        ray.init(log_to_driver=False)
-    try:
-        with terminate_as_interrupt():  # once more: ray has taken SIGTERM to itself, and aborts
-            yield from _execute(ray, jobs, workers)
-    finally:
-        if started:
-            ray.shutdown()
+    with ray_session() as ray:  # of a cluster whose disks are shared
+        yield from _execute(ray, jobs, workers)
 
 
 def _execute(ray: Any, jobs: Sequence[PointJob], workers: int) -> Iterator[Outcome]:
