@@ -35,10 +35,12 @@ RESULTS = Path(__file__).resolve().parent / "results"
 RESULT = {
     "schemes": (RESULTS / "rate_bunny.json",),
     "long": (RESULTS / "rate_long.json",),
+    "visits": (RESULTS / "rate_visits.json",),
     "same": (RESULTS / "rate_same.json",),
     # As many epochs are as many anywhere: rows may be of several machines.
     "ablation": (RESULTS / "rate_ablation.json",),
 }
+CODECS = RESULTS / "rate_codecs.json"  # of rd_1280_codecs.py --half
 NUM_FRAMES = 132
 BPPS = (0.02, 0.04, 0.08, 0.15)
 SECONDS = {"schemes": 120.0, "same": 120.0, "long": 600.0}  # of a whole encode
@@ -46,6 +48,7 @@ SECONDS = {"schemes": 120.0, "same": 120.0, "long": 600.0}  # of a whole encode
 # The same clip at half the size, where a step takes a quarter of the time.
 SMALL = {"source": "bunny", "crop": [1280, 640], "resize": [320, 160], "frame_range": None}
 EPOCHS = 40
+VISITS = 150  # of every frame at full size: what the default preset has
 
 OURS = "inrcodec"
 
@@ -114,6 +117,7 @@ ABLATION: dict[str, dict[str, Any]] = {
 SETS = {
     "schemes": SCHEMES,
     "long": SCHEMES,
+    "visits": {OURS: {}},  # beside other codecs; as many on any day
     "same": {SAME: SCHEMES["8 bits"]},
     # The farthest scheme too, at as many epochs.
     "ablation": {OURS: {}, **ABLATION, "8 bits": SCHEMES["8 bits"]},
@@ -127,6 +131,8 @@ def make_point(scheme: str, bpp: float, seed: int, *, chosen: str = "schemes") -
     told = {"variant": f"{scheme}/{bpp:g}", "seed": seed, "scheme": scheme}
     if chosen == "ablation":
         told |= {"clip": "bunny-320", "budget_seconds": None, "epochs": EPOCHS}
+    elif chosen == "visits":
+        told |= {"clip": "bunny", "budget_seconds": None, "epochs": VISITS}
     else:
         told |= {"clip": "bunny", "budget_seconds": SECONDS[chosen]}
     size_bytes = int(bpp * NUM_FRAMES * width * height / 8)
@@ -186,7 +192,8 @@ def report_command(arguments: argparse.Namespace) -> int:
         chosen: current_records(records_of(paths), chosen=chosen)
         for chosen, paths in RESULT.items()
     }
-    write_report(found, arguments.page, ours=OURS, named=SETS)
+    codecs = json.loads(CODECS.read_text())
+    write_report(found, arguments.page, ours=OURS, named=SETS, codecs=codecs)
     return 0
 
 

@@ -6,9 +6,12 @@ A scheme's curve has the mean over seeds of bytes and PSNR at each rate; BD-rate
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from equal_time_records import Record, complaint
 from equal_time_report import NOTHING, between_marks, row
@@ -20,7 +23,8 @@ from inrcodec.evaluation._style import Style, our_styles
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "rate.md"
-DRAWN, PLOT = "schemes", "rate_bunny.png"
+DRAWN, CODECS, PLOT = "schemes", "codecs", "rate_bunny.png"
+BESIDE_CODECS = (DRAWN, "long", "visits")  # curves of ours
 SAME = "same"  # the mark of what is compared with the networks of the schemes' records
 _INCHES = (7.2, 4.2)
 
@@ -34,6 +38,7 @@ def write_report(
     *,
     ours: str,
     named: Mapping[str, Collection[str]],
+    codecs: Mapping[str, Any] | None = None,
 ) -> None:
     """Put the tables between the marks of the page, and draw the plot beside it.
 
@@ -42,9 +47,10 @@ def write_report(
         page: docs/rate.md.
         ours: the scheme that the others are compared with.
         named: by mark, the schemes of the table, in their order.
+        codecs: the other codecs' result (`rd_1280_codecs.py --half`).
     """
     text = page.read_text()
-    for mark, rows in tables(records, ours=ours, named=named).items():
+    for mark, rows in tables(records, ours=ours, named=named, codecs=codecs).items():
         text = between_marks(text, mark, rows)
     page.write_text(text)
     if drawn := curves(records.get(DRAWN, ())):
@@ -52,20 +58,74 @@ def write_report(
 
 
 def tables(
-    records: Mapping[str, Sequence[Record]], *, ours: str, named: Mapping[str, Collection[str]]
+    records: Mapping[str, Sequence[Record]],
+    *,
+    ours: str,
+    named: Mapping[str, Collection[str]],
+    codecs: Mapping[str, Any] | None = None,
 ) -> dict[str, list[str]]:
     """Return Markdown by mark."""
     found = {
         mark: table(records.get(mark, ()), list(names), ours=ours)
         for mark, names in named.items()
-        if mark != SAME
+        if len(names) > 1
     }
     if SAME in named:
         of_ours = [r for r in records.get(DRAWN, ()) if r["scheme"] == ours]
         found[SAME] = same_table(of_ours, records.get(SAME, ()), ours=ours)
+    if codecs is not None:
+        found[CODECS] = codec_table(records, codecs, ours=ours)
     if found[DRAWN] != NOTHING:
         found[DRAWN] = [*found[DRAWN], "", f"![PSNR over bits per pixel](images/{PLOT})"]
     return found
+
+
+def codec_table(
+    records: Mapping[str, Sequence[Record]], codecs: Mapping[str, Any], *, ours: str
+) -> list[str]:
+    """Return a row a codec: its rate at 34 and 36 dB, and what ours takes to it after each time."""
+    own = {
+        _length(found[0]): curves(found)[ours]
+        for mark in BESIDE_CODECS
+        if (found := [r for r in records.get(mark, ()) if r["scheme"] == ours])
+    }
+    others: Curves = {}
+    for point in codecs["points"]:
+        name = f"{point['codec']} {point['setting']}"
+        others.setdefault(name, []).append((point["bpp"], point["metrics"]["psnr_rgb"]))
+    goals = (34.0, 36.0)
+    at = [f"bpp at {goal:g} dB" for goal in goals]
+    heading = ["codec", *at, *(f"ours to its, {name}" for name in own)]
+    rows = [row(heading), row(["---"] * len(heading))]
+    for name, points in {
+        **{f"{ours}, {name}": curve for name, curve in own.items()},
+        **others,
+    }.items():
+        cells = [name, *(_bpp_at(points, goal) for goal in goals)]
+        if name in others:
+            cells += [bd_rate_of(sorted(points), curve) for curve in own.values()]
+        else:
+            cells += [""] * len(own)
+        rows.append(row(cells))
+    first = codecs["points"][0]
+    said = f"{len(codecs['points'])} points of other codecs; {first['processor']}, "
+    return [*rows, "", f"{said}FFmpeg {first['versions']['ffmpeg']}; commit {first['commit']}."]
+
+
+def _length(record: Record) -> str:
+    """How long a fit was."""
+    seconds = record["budget_seconds"]
+    return f"{record['epochs']} visits" if seconds is None else f"{seconds / 60:g} min"
+
+
+def _bpp_at(points: Sequence[tuple[float, float]], goal_db: float) -> str:
+    """Return the rate that reaches a PSNR, between two points in the rate's logarithm."""
+    found = sorted((db, math.log(bpp)) for bpp, db in points)
+    for (low, log_low), (high, log_high) in pairwise(found):
+        if low <= goal_db <= high:
+            share = (goal_db - low) / (high - low)
+            return f"{math.exp(log_low + share * (log_high - log_low)):.4f}"
+    return ""
 
 
 def curves(records: Sequence[Record]) -> Curves:

@@ -103,7 +103,8 @@ def encode(
         seed: of initial weights and frame order.
         resume: go on from the checkpoint of an interrupted call with the same arguments.
         workers: how many segments are fitted at once, each with its share of the cores, or with one
-            of the GPUs in turns. Files depend on it as they do on the number of threads.
+            of the GPUs in turns. Files depend on it as they do on the number of threads. They are
+            processes, for which a script needs its `if __name__ == "__main__":`.
         executor: `local`: in processes of this machine; or `ray`: as tasks of ray, whose cluster
             the environment variable RAY_ADDRESS names.
         progress: show progress on stderr.

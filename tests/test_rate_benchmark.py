@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -166,6 +167,31 @@ def test_a_network_of_two_codings_is_compared_rate_by_rate(
     assert "| 135,168 bytes, 34.50 dB |" in rows[3]  # ours of seed 1 is left out
 
 
+def test_other_codecs_are_compared_at_equal_quality(
+    bench: ModuleType, report: ModuleType, measured: list[Record]
+) -> None:
+    def point(bpp: float, db: float) -> dict[str, Any]:
+        about = {"processor": "made", "versions": {"ffmpeg": "9"}, "commit": "abc"}
+        return {
+            "codec": "x265",
+            "setting": "slow",
+            "bpp": bpp,
+            "metrics": {"psnr_rgb": db},
+            **about,
+        }
+
+    # Half the bytes of ours at every quality.
+    codecs = {"points": [point(bpp / 2, 33.1 + 1.5 * i) for i, bpp in enumerate(bench.BPPS)]}
+    told = {"ours": bench.OURS, "named": bench.SETS, "codecs": codecs}
+    heading, _, ours, other, _, said = report.tables({"schemes": measured}, **told)["codecs"]
+    assert heading == "| codec | bpp at 34 dB | bpp at 36 dB | ours to its, 2 min |"
+    assert other.endswith(" | +100.0 % |")
+    of_ours, of_other = ([float(c) for c in line.split(" | ")[1:3]] for line in (ours, other))
+    assert of_ours == pytest.approx([2 * bpp for bpp in of_other], abs=2e-4)
+    assert of_ours[0] == pytest.approx(0.02 * 2 ** (0.9 / 1.5), abs=2e-4)
+    assert said == "1 points of other codecs; made, FFmpeg 9; commit abc.".replace("1", "4")
+
+
 def test_nothing_is_said_of_networks_that_were_not_measured(
     bench: ModuleType, report: ModuleType, measured: list[Record]
 ) -> None:
@@ -196,5 +222,7 @@ def test_the_page_says_what_the_committed_records_say(
         for chosen, paths in bench.RESULT.items()
     }
     text = (ROOT / "docs" / "rate.md").read_text()
-    for mark, rows in report.tables(found, ours=bench.OURS, named=bench.SETS).items():
+    codecs = json.loads(bench.CODECS.read_text())
+    told = {"ours": bench.OURS, "named": bench.SETS, "codecs": codecs}
+    for mark, rows in report.tables(found, **told).items():
         assert f"<!-- {mark}: begin -->\n" + "\n".join(rows) in text
