@@ -140,8 +140,23 @@ def test_psnr_out_of_reach_says_what_was_reached(tiny_clip: Path, tmp_path: Path
     assert list(tmp_path.iterdir()) == []  # no checkpoint, which would go on to the same end
 
 
-def test_psnr_ends_fits_that_have_reached_it(tiny_clip: Path, tmp_path: Path) -> None:
-    report = inrcodec.encode(tiny_clip, tmp_path / "a.inr", epochs=60, psnr=18.0)
+def encode_to_its_goal(clip: Path, path: Path, *, resume: bool = False) -> inrcodec.EncodeReport:
+    return inrcodec.encode(clip, path, epochs=60, psnr=18.0, resume=resume)
+
+
+@pytest.fixture(scope="module")
+def ended_early(
+    tiny_clip: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[inrcodec.EncodeReport, bytes]:
+    """A report of a fit that reaches its goal before its budget is used, and its file."""
+    path = tmp_path_factory.mktemp("early") / "a.inr"
+    return encode_to_its_goal(tiny_clip, path), path.read_bytes()
+
+
+def test_psnr_ends_fits_that_have_reached_it(
+    ended_early: tuple[inrcodec.EncodeReport, bytes],
+) -> None:
+    report, _ = ended_early
     assert report.psnr_db >= 18.0
     assert report.steps < 360
     assert report.to_dict()["stopped"] == "goal"
@@ -156,15 +171,13 @@ def test_a_grey_clip_does_not_use_its_whole_budget(grey_clip: Path, tmp_path: Pa
 
 
 def test_psnr_resumes_a_fit_that_ends_early(
+    ended_early: tuple[inrcodec.EncodeReport, bytes],
     tiny_clip: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     interrupt_after: Callable[[int], InterruptFlag],
 ) -> None:
-    def encode(path: Path, *, resume: bool = False) -> inrcodec.EncodeReport:
-        return inrcodec.encode(tiny_clip, path, epochs=40, psnr=18.0, resume=resume)
-
-    whole = encode(tmp_path / "whole.inr")
+    whole, its_bytes = ended_early
     assert whole.stopped == "goal"
 
     @contextmanager
@@ -174,9 +187,9 @@ def test_psnr_resumes_a_fit_that_ends_early(
     with monkeypatch.context() as patched:
         patched.setattr(_rounds, "hold_interrupts", interrupt_late)
         with pytest.raises(Interrupted):
-            encode(tmp_path / "cut.inr")
-    assert encode(tmp_path / "cut.inr", resume=True).steps == whole.steps
-    assert (tmp_path / "cut.inr").read_bytes() == (tmp_path / "whole.inr").read_bytes()
+            encode_to_its_goal(tiny_clip, tmp_path / "cut.inr")
+    assert encode_to_its_goal(tiny_clip, tmp_path / "cut.inr", resume=True).steps == whole.steps
+    assert (tmp_path / "cut.inr").read_bytes() == its_bytes
 
 
 def test_time_bounds_the_whole_encode(tiny_clip: Path, tmp_path: Path) -> None:
