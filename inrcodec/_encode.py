@@ -106,7 +106,8 @@ def encode(
             of the GPUs in turns. Files depend on it as they do on the number of threads. They are
             processes, for which a script needs its `if __name__ == "__main__":`.
         executor: `local`: in processes of this machine; or `ray`: as tasks of ray, whose cluster
-            the environment variable RAY_ADDRESS names.
+            the environment variable RAY_ADDRESS names. What they wait there for a place is not part
+            of `time_seconds`.
         progress: show progress on stderr.
         on_progress: called about twice a second while a network is fitted, for each of those that
             are fitted at once.
