@@ -3,7 +3,8 @@
 The models (`MixtureModel`) turn a few stored integers into a table of 16-bit frequencies by
 integer arithmetic alone; `MagnitudeContext` says which table suits a value by those before it; the
 coder is CompressAI's rANS (`rans_compress`, `rans_decompress`, `RansReader`), or one of many
-interleaved states (`interleaved_compress`, `InterleavedReader`).
+interleaved states (`interleaved_compress`, `InterleavedReader`). Side information goes through
+a small coder of its own (`ValueWriter`, `ValueReader`).
 """
 
 from inrcodec.entropy._context import MAX_GAIN, NUM_LEVELS, MagnitudeContext
@@ -17,16 +18,20 @@ from inrcodec.entropy._rans import (
     rans_decompress,
     table_sizes,
 )
+from inrcodec.entropy._values import MAX_VALUE_BITS, ValueReader, ValueWriter
 
 __all__ = [
     "MAX_ALPHABET",
     "MAX_GAIN",
+    "MAX_VALUE_BITS",
     "NUM_LEVELS",
     "TABLE_BITS",
     "InterleavedReader",
     "MagnitudeContext",
     "MixtureModel",
     "RansReader",
+    "ValueReader",
+    "ValueWriter",
     "empirical_entropy_bits",
     "fit_mixture",
     "interleaved_compress",

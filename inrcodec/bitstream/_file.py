@@ -133,7 +133,7 @@ class InrFile:
         file = self._file
         self.version = sections.read_preamble(file)
         data = sections.read_section(file, sections.HEADER, max_bytes=MAX_HEADER_BYTES)
-        self.header = Header.from_bytes(data)
+        self.header = Header.from_bytes(data, version=self.version)
         self._header_bytes = len(data)
         count = len(self.header.segments) + self.header.num_audio_streams
         length = _INDEX_ENTRY_BYTES * count

@@ -1,4 +1,4 @@
-"""The header: everything about the video but its weights, as one msgpack map.
+"""The header: everything about the video but its weights, as one msgpack map, deflated.
 
 In: a `Header`. Out: the payload of section HEAD, and back with every field checked. A key that
 equals its default is left out of the file; an unknown key is an error.
@@ -15,7 +15,9 @@ from typing import Any
 import msgpack
 import numpy as np
 
+from inrcodec.bitstream._deflated import deflate, inflate
 from inrcodec.bitstream._msgpack import MAX_PTS, LongList, check_integer, unpack_map
+from inrcodec.bitstream._sections import VERSION
 from inrcodec.bitstream._timestamps import TimeStamps
 from inrcodec.errors import BitstreamError
 
@@ -25,6 +27,7 @@ MAX_FRAMES = 1 << 20
 MAX_SEGMENTS = 1 << 16
 MAX_AUDIO_STREAMS = 64
 MAX_HEADER_BYTES = 1 << 24
+_FIRST_DEFLATED = 4  # version of the format
 _MAX_INT = 1 << 31
 _MAX_TEXT = 64
 _DEFAULT_COLOR = (2, 2, 2, 0)
@@ -86,14 +89,23 @@ class Header:
             fields["audio"] = self.num_audio_streams
         packed: bytes = msgpack.packb(fields)
         try:
-            Header.from_bytes(packed)
+            Header.from_map(packed)
         except BitstreamError as exc:
             raise ValueError(str(exc)) from exc
-        return packed
+        return deflate(packed)
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Header:
-        """Read and check the payload of section HEAD.
+    def from_bytes(cls, data: bytes, *, version: int = VERSION) -> Header:
+        """Read and check the payload of section HEAD in a file of `version`.
+
+        Raises:
+            BitstreamError: what is wrong, with the field's name.
+        """
+        return cls.from_map(data if version < _FIRST_DEFLATED else inflate(data))
+
+    @classmethod
+    def from_map(cls, data: bytes) -> Header:
+        """Read and check the msgpack map of a header.
 
         Raises:
             BitstreamError: what is wrong, with the field's name.

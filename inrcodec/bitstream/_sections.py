@@ -14,7 +14,7 @@ from typing import BinaryIO
 from inrcodec.errors import BitstreamError
 
 SIGNATURE = b"\x89INR\r\n\x1a\n"
-VERSION = 3
+VERSION = 4
 PREAMBLE_BYTES = len(SIGNATURE) + 2
 
 HEADER = b"HEAD"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from inrcodec.bitstream._side import MAX_TABLE_SYMBOLS
 from inrcodec.entropy import MixtureModel, fit_mixture
 
-_MODEL_BYTES = 6  # of a table in the file, nearly
+_MODEL_BYTES = 4  # of a table in the file, nearly
 _ENOUGH_SYMBOLS = 200
 
 

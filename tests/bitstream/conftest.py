@@ -61,11 +61,11 @@ def split_file() -> Callable[[bytes], Sections]:
 
 
 @pytest.fixture(scope="session")
-def join_file() -> Callable[[Sections], bytes]:
+def join_file() -> Callable[..., bytes]:
     """A file of these sections, with CRCs that are right and an index left as it is given."""
 
-    def join(sections: Sections) -> bytes:
-        parts = [b"\x89INR\r\n\x1a\n\x03\x00"]
+    def join(sections: Sections, *, version: int = 4) -> bytes:
+        parts = [b"\x89INR\r\n\x1a\n" + struct.pack("<H", version)]
         for kind, payload in sections:
             body = kind + struct.pack("<I", len(payload)) + payload
             parts += [body, struct.pack("<I", zlib.crc32(body))]

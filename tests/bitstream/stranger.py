@@ -20,7 +20,40 @@ from typing import Any
 import msgpack
 
 SIGNATURE = bytes.fromhex("89494E520D0A1A0A")
-VERSIONS = (1, 2, 3)
+VERSIONS = (1, 2, 3, 4)
+DICTIONARY = bytes.fromhex(
+    """
+    a8726f746174696f6e5aa3736172920403a5636f6c6f729401010100a5636f6c6f729406060600a5617564696f01
+    a974696d655f626173659201cd03e8a974696d655f626173659201ce00015f90a974696d655f626173659201cd75
+    30a366707392cd7530cd03e9a366707392cd5dc0cd03e9a3667073921e01a3667073923c01a3667073923201a366
+    7073921801ab626c6f636b5f7769647468aa686561645f7769647468a770655f62617365a970655f6c6576656c73
+    ad74696d655f6368616e6e656c73ae646f75626c65645f737461676573aa677269645f7374657073aa6e65696768
+    626f757273a667726f757073aa626173655f7374657073ab6c6f63616c5f7374657073ad677269645f6368616e6e
+    656c73a56465707468a9657870616e73696f6eaf6d61785f6b65726e656c5f73697a65ac706c61696e5f73746167
+    6573ab6b65726e656c5f73697a65aa7374656d5f7769647468b0686561645f6b65726e656c5f73697a65a5626c6f
+    636ba56d6f64656ca5656e657276a56d6f64656cab656e6572762d626f6f7374a56d6f64656ca666666e657276a5
+    6d6f64656ca668696e657276a56d6f64656ca5686e657276a56d6f64656cab686e6572762d626f6f7374a56d6f64
+    656cad686e65727670702d626f6f7374a56d6f64656ca46e657276a56d6f64656caa6e6572762d626f6f7374a56d
+    6f64656ca66e6572767070a56d6f64656cab6e65727670702d7265706f86a473697a6592cd0780cd0438a974696d
+    655f626173659201cd3200a3667073921901a37074739300cd0258cd0200a56d6f64656ca7686e6572767070a873
+    65676d656e74739192cd025889a7737472696465739402020202a86368616e6e656c73951830303030b2656d6265
+    6464696e675f6368616e6e656c7304af6d696e5f6b65726e656c5f73697a6503ab686561645f73747269646502ac
+    67617465645f73746167657308a66d6f74696f6e01a66d617267696e10ac706c61696e5f73746167657300
+    """
+)
+# Laplace code, Gaussian code, mix and center of the tables of numbers of bits, by field.
+FIELDS = {
+    "laplace": (198, 18, 128, 4),
+    "gaussian": (8, 24, 224, 4),
+    "mix": (26, 23, 255, 1),
+    "center": (1, 44, 96, 0),
+    "below": (11, 26, 160, 6),
+    "above": (0, 34, 255, 4),
+    "step": (200, 13, 192, 5),
+    "table": (8, 25, 255, 3),
+    "prediction": (3, 1, 64, 1),
+    "level": (0, 22, 224, 2),
+}
 OCTAVE = (
     4294967296,
     3938502376,
@@ -112,7 +145,7 @@ def read_sections(data: bytes) -> tuple[int, dict[str, Any], list[bytes]]:
     _rule(reader.take(8) == SIGNATURE, "signature")
     version = reader.u16()
     _rule(version in VERSIONS, "version")
-    header = read_header(reader.section(b"HEAD"))
+    header = read_header(reader.section(b"HEAD"), version)
     kinds = [b"SEGM"] * len(header["segments"]) + [b"AUDI"] * header["audio"]
     index = reader.section(b"INDX")
     _rule(len(index) == 4 * len(kinds), "INDX has one u32 for each section after it")
@@ -122,9 +155,22 @@ def read_sections(data: bytes) -> tuple[int, dict[str, Any], list[bytes]]:
     return version, header, payloads
 
 
-def read_header(payload: bytes) -> dict[str, Any]:
+def inflate(payload: bytes) -> bytes:
+    """Return what a payload of HEAD holds from version 4 on."""
+    most = (1 << 14) + 8 * len(payload)
+    unpacker = zlib.decompressobj(-15, zdict=DICTIONARY)
+    try:
+        data = unpacker.decompress(payload, most + 1)
+    except zlib.error as exc:
+        raise ValueError(f"DEFLATE: {exc}") from exc
+    _rule(len(data) <= most, "at most 2^14 bytes and 8 for each of the payload")
+    _rule(unpacker.eof and not unpacker.unused_data, "one whole stream")
+    return data
+
+
+def read_header(payload: bytes, version: int) -> dict[str, Any]:
     """Return the map of section HEAD, with defaults filled in."""
-    fields = _msgpack(payload)
+    fields = _msgpack(payload if version < 4 else inflate(payload))
     _rule(isinstance(fields, dict), "HEAD is a map")
     for key, value in fields.items():
         _rule(key in REQUIRED or key in DEFAULTS, "other keys are errors")
@@ -182,26 +228,10 @@ def read_segment(
         num_tables = reader.uvarint()
     most = len(groups[0]) + 49 if in_context else num_tensors
     _rule(1 <= num_tables <= most, "number of tables")
-    tables = [_read_table(reader) for _ in range(num_tables)]
-    step_codes, table_of, predictions = [], [], []
-    for i in range(num_tensors):
-        step_codes.append(reader.u8() - 128)
-        use, is_second = reader.uvarint(), i >= len(groups[0])
-        if in_context and is_second:
-            _rule(use <= 2, "predictions are 0 to 2")
-            predictions.append(use)
-            continue
-        if not in_context:
-            _rule(not use % 2 or (is_second and grid[0] > 1), "embeddings differ in time")
-            predictions += [use % 2] * is_second
-            use //= 2
-        table_of.append(use)
-    of_gains, first, of_levels = 0, 0, list[int]()
-    if in_context:
-        of_gains, first = reader.uvarint(), reader.uvarint()
-        num_levels = reader.uvarint()
-        _rule(num_levels >= 1 and first + num_levels <= 48, "levels are under 48")
-        of_levels = [reader.uvarint() for _ in range(num_levels)]
+    read_side = _read_side if version < 4 else _read_values
+    tables, step_codes, table_of, predictions, of_gains, first, of_levels = read_side(
+        reader, num_tables, (len(groups[0]), num_tensors), grid[0], in_context
+    )
     num_table_symbols = sum(len(table.frequencies) for table in tables)
     _rule(num_table_symbols <= 1 << 18, "at most 2^18 symbols in all tables")
     used = {*table_of, *of_levels} | ({of_gains} if in_context else set())
@@ -290,6 +320,123 @@ def undo_prediction(tensor: list[int], grid: tuple[int, int, int], prediction: i
                     tensor[at] += above
     for at in range(cells, len(tensor)):
         tensor[at] += tensor[at - cells]
+
+
+Side = tuple[list[Table], list[int], list[int], list[int], int, int, list[int]]
+
+
+def _read_side(
+    reader: _Reader,
+    num_tables: int,
+    num_of_tensors: tuple[int, int],
+    num_frames: int,
+    in_context: bool,
+) -> Side:
+    """Read tables, steps and what has which table, of versions 1 to 3.
+
+    `num_of_tensors` are those of the first group, and of all.
+    """
+    num_weights, num_tensors = num_of_tensors
+    tables = [_read_table(reader) for _ in range(num_tables)]
+    step_codes, table_of, predictions = [], [], []
+    for i in range(num_tensors):
+        step_codes.append(reader.u8() - 128)
+        use, is_second = reader.uvarint(), i >= num_weights
+        if in_context and is_second:
+            _rule(use <= 2, "predictions are 0 to 2")
+            predictions.append(use)
+            continue
+        if not in_context:
+            _rule(not use % 2 or (is_second and num_frames > 1), "embeddings differ in time")
+            predictions += [use % 2] * is_second
+            use //= 2
+        table_of.append(use)
+    of_gains, first, of_levels = 0, 0, list[int]()
+    if in_context:
+        of_gains, first = reader.uvarint(), reader.uvarint()
+        num_levels = reader.uvarint()
+        _rule(num_levels >= 1 and first + num_levels <= 48, "levels are under 48")
+        of_levels = [reader.uvarint() for _ in range(num_levels)]
+    return tables, step_codes, table_of, predictions, of_gains, first, of_levels
+
+
+def _read_values(
+    reader: _Reader,
+    num_tables: int,
+    num_of_tensors: tuple[int, int],
+    num_frames: int,
+    in_context: bool,
+) -> Side:
+    """The same from version 4 on."""
+    num_weights, num_tensors = num_of_tensors
+    first, num_levels = (reader.uvarint(), reader.uvarint()) if in_context else (0, 0)
+    if in_context:
+        _rule(num_levels >= 1 and first + num_levels <= 48, "levels are under 48")
+    values = _Values(reader.take(reader.uvarint()))
+    tables = []
+    laplace = gaussian = 64
+    for _ in range(num_tables):
+        laplace += values.signed("laplace")
+        gaussian += values.signed("gaussian")
+        _rule(0 <= laplace <= 255 and 0 <= gaussian <= 255, "codes are 0 to 255")
+        share = values.value("mix")
+        _rule(share <= 8, "mix is 0 to 8")
+        center = values.signed("center")
+        below = values.value("below")
+        above = below + values.signed("above")
+        mix = min(255, 256 - 32 * share)
+        tables.append(_table(laplace, gaussian, mix, center, center - below, center + above))
+    step_codes = values.series("step", num_tensors)
+    _rule(all(-128 <= code <= 127 for code in step_codes), "step codes are -128 to 127")
+    table_of = values.series("table", num_weights + 1 if in_context else num_tensors)
+    of_gains = table_of.pop() if in_context else 0
+    predictions = [values.value("prediction") for _ in range(num_tensors - num_weights)]
+    most = 2 if in_context else int(num_frames > 1)
+    _rule(all(p <= most for p in predictions), "predictions are 0 to 2, or 0 to 1")
+    of_levels = list(accumulate(values.signed("level") for _ in range(num_levels)))
+    values.end()
+    return tables, step_codes, table_of, predictions, of_gains, first, of_levels
+
+
+class _Values:
+    """Decodes values of side information."""
+
+    def __init__(self, code: bytes) -> None:
+        _rule(len(code) >= 4 and len(code) % 2 == 0, "a state, then whole words")
+        self.state, *words = struct.unpack(f"<I{len(code) // 2 - 2}H", code)
+        _rule(self.state >= 1 << 16, "the state is 2^16 or more")
+        self.words = words[::-1]
+        self.tables = {name: Table(0, frequencies(*six, 0, 16)) for name, six in FIELDS.items()}
+
+    def leave(self, start: int, size: int) -> None:
+        self.state = size * (self.state >> 16) + (self.state & 0xFFFF) - start
+        if self.state < 1 << 16:
+            _rule(bool(self.words), "values are too short")
+            self.state = self.state << 16 | self.words.pop()
+
+    def value(self, name: str) -> int:
+        table = self.tables[name]
+        num_bits = bisect_right(table.starts, self.state & 0xFFFF) - 1
+        self.leave(table.starts[num_bits], table.frequencies[num_bits])
+        if num_bits < 2:
+            return num_bits
+        free = 17 - num_bits
+        rest = (self.state & 0xFFFF) >> free
+        self.leave(rest << free, 1 << free)
+        return (1 << (num_bits - 1)) + rest
+
+    def signed(self, name: str) -> int:
+        code = self.value(name)
+        return code >> 1 if code & 1 == 0 else -((code + 1) >> 1)
+
+    def series(self, name: str, number: int) -> list[int]:
+        values = [0, 0]
+        for _ in range(number):
+            values.append(values[-2] + self.signed(name))
+        return values[2:]
+
+    def end(self) -> None:
+        _rule(self.state == 1 << 16 and not self.words, "after the last value nothing is left")
 
 
 class _Rans:
@@ -401,6 +548,11 @@ def _read_table(reader: _Reader) -> Table:
     laplace, gaussian, mix = reader.take(3)
     center = reader.svarint()
     lowest, highest = center - reader.uvarint(), center + reader.uvarint()
+    return _table(laplace, gaussian, mix, center, lowest, highest)
+
+
+def _table(laplace: int, gaussian: int, mix: int, center: int, lowest: int, highest: int) -> Table:
+    _rule(lowest <= center <= highest, "the center is one of the symbols")
     _rule(lowest >= -2048 and highest <= 2048, "symbols from -2048 to 2048")
     _rule(2 <= highest - lowest + 1 <= 4096, "2 to 4096 symbols")
     return Table(lowest, frequencies(laplace, gaussian, mix, center, lowest, highest))

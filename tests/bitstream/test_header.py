@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -11,6 +12,7 @@ import msgpack
 import pytest
 
 from inrcodec.bitstream import Header, InrFile, SegmentInfo, TimeStamps
+from inrcodec.bitstream._deflated import DICTIONARY, deflate, inflate
 from inrcodec.errors import BitstreamError
 
 Sections = list[tuple[bytes, bytes]]
@@ -29,14 +31,14 @@ HUGE = 1 << 63
 
 def read(**changes: object) -> Header:
     fields = {**GOOD, **changes}
-    return Header.from_bytes(
+    return Header.from_map(
         msgpack.packb({key: value for key, value in fields.items() if value is not MISSING})
     )
 
 
 def refusal(data: bytes) -> str:
     with pytest.raises(BitstreamError) as caught:
-        Header.from_bytes(data)
+        Header.from_map(data)
     return str(caught.value)
 
 
@@ -57,7 +59,7 @@ def test_fields_are_what_was_written() -> None:
 
 
 def test_defaults_are_left_out() -> None:
-    assert msgpack.unpackb(HEADER.to_bytes()) == GOOD
+    assert msgpack.unpackb(inflate(HEADER.to_bytes())) == GOOD
 
 
 def test_round_trip_of_every_field() -> None:
@@ -212,6 +214,48 @@ def test_a_value_too_deep_to_print() -> None:
     assert "'rotation' is a list, must be an integer" in refusal(fields[:-1] + deep)
 
 
+def test_a_header_takes_few_bytes() -> None:
+    assert len(HEADER.to_bytes()) < len(msgpack.packb(GOOD)) / 2
+    assert Header.from_bytes(msgpack.packb(GOOD), version=3) == HEADER  # as it was
+
+
+def deflated(data: bytes, **options: Any) -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15, **options)
+    return packer.compress(data) + packer.flush()
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (b"", "not one whole DEFLATE stream"),
+        (b"\xff" * 40, "no DEFLATE stream"),
+        (msgpack.packb(GOOD), "DEFLATE stream"),
+        (deflate(msgpack.packb(GOOD))[:-1], "not one whole DEFLATE stream"),
+        (deflate(msgpack.packb(GOOD)) + b"\0", "not one whole DEFLATE stream"),
+        (deflated(bytes(1 << 20)), "expands to more than"),
+        (deflated(bytes((1 << 14) + 8 * 40)), "expands to more than"),  # of 33 bytes
+        (zlib.compress(msgpack.packb(GOOD)), "DEFLATE stream"),  # with a frame
+    ],
+)
+def test_no_deflated_header(code: bytes, words: str) -> None:
+    with pytest.raises(BitstreamError, match=f"header .*{words}"):
+        Header.from_bytes(code)
+
+
+def test_a_header_may_be_deflated_without_the_dictionary() -> None:
+    assert Header.from_bytes(deflated(msgpack.packb(GOOD))) == HEADER
+    assert len(deflated(msgpack.packb(GOOD), zdict=DICTIONARY)) == len(HEADER.to_bytes())
+
+
+def test_what_expands_too_much_is_stored() -> None:
+    """Every second frame as long as the first: two bytes a frame, 1000 times smaller deflated."""
+    runs = ((1, 1), (1, 2)) * (1 << 15)
+    header = replace(HEADER, timestamps=TimeStamps(0, runs), segments=(SegmentInfo(1 << 16, {}),))
+    code = header.to_bytes()
+    assert len(code) > 1 << 17
+    assert Header.from_bytes(code) == header
+
+
 def test_frames_of_all_durations() -> None:
     """The most runs that a file may have."""
     runs = tuple((1, 1 + i % 2) for i in range(1 << 20))
@@ -313,7 +357,7 @@ def test_the_file_is_named(
     tmp_path: Any,
 ) -> None:
     sections = split_file(real_file)
-    sections[0] = (b"HEAD", msgpack.packb({**GOOD, "rotation": 400}))
+    sections[0] = (b"HEAD", deflate(msgpack.packb({**GOOD, "rotation": 400})))
     path = tmp_path / "turned.inr"
     path.write_bytes(join_file(sections))
     with pytest.raises(BitstreamError, match=r"turned\.inr: header: 'rotation' is 400"):

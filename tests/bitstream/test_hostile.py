@@ -7,9 +7,11 @@ for each the processor's seconds and by how much its largest memory grew.
 from __future__ import annotations
 
 import json
+import random
 import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from inrcodec import VideoDecoder
 from inrcodec._info import describe
 from inrcodec._segment_codec import read_config, tensor_layout
 from inrcodec.bitstream import _file, _in_context
+from inrcodec.bitstream._deflated import inflate
 from inrcodec.bitstream._segment import pack_in_context
 from inrcodec.entropy import MixtureModel, rans_compress
 from inrcodec.errors import BitstreamError
@@ -119,22 +122,31 @@ def cases(
 ) -> dict[str, bytes]:
     """Hostile files by name."""
     sections = split_file(real_file)
-    good: dict[str, Any] = msgpack.unpackb(sections[0][1])
+    packed = inflate(sections[0][1])
+    good: dict[str, Any] = msgpack.unpackb(packed)
     first = good["segments"][0]
 
-    def framed(head: bytes, *rest: tuple[bytes, bytes]) -> bytes:
+    def framed(
+        head: bytes, *rest: tuple[bytes, bytes], version: int = 4, code: bytes = b""
+    ) -> bytes:
         parts = list(rest) or sections[2:]
         index = struct.pack(f"<{len(parts)}I", *(len(payload) for _, payload in parts))
-        return join_file([(b"HEAD", head), (b"INDX", index), *parts])
+        if version > 3:
+            head = code or _deflated(head, level=0)
+        return join_file([(b"HEAD", head), (b"INDX", index), *parts], version=version)
 
     def header(**changes: Any) -> bytes:
         return framed(msgpack.packb({**good, **changes}))
 
-    def one_segment(num_frames: int, payload: bytes = b"", **changes: Any) -> bytes:
+    def one_segment(
+        num_frames: int, payload: bytes = b"", *, version: int | None = None, **changes: Any
+    ) -> bytes:
+        """With a payload made by hand, whose side information is that of version 3."""
         fields = {**good, "segments": [[num_frames, first[1]]], "pts": [0, num_frames, 1]}
         del fields["audio"]
         segment = payload or sections[2][1]
-        return framed(msgpack.packb({**fields, **changes}), (b"SEGM", segment))
+        version = version or (3 if payload else 4)
+        return framed(msgpack.packb({**fields, **changes}), (b"SEGM", segment), version=version)
 
     sizes, groups = _layout(real_file)
     one_table = struct.pack("<f", 1) + b"\x01" + bytes([0, 0, 0, 0, 0, 1])
@@ -173,21 +185,29 @@ def cases(
         "header-5-MB": framed(msgpack.packb({**good, "model": "x" * (5 << 20)})),
         "tables-2e32": one_segment(2, sections[2][1][:4] + b"\xff\xff\xff\xff\x0f"),
         "payload-2e32": one_segment(2, one_table + b"\xff\xff\xff\xff\x0f\x08"),
-        "segment-empty": framed(sections[0][1], (b"SEGM", b""), (b"SEGM", b""), sections[4]),
+        "segment-empty": framed(packed, (b"SEGM", b""), (b"SEGM", b""), sections[4]),
         "packets-many": framed(
-            sections[0][1], *sections[2:4], (b"AUDI", _audio([0] * 5 * 52_000 + [0, 0, 0, 0, 9]))
+            packed, *sections[2:4], (b"AUDI", _audio([0] * 5 * 52_000 + [0, 0, 0, 0, 9]))
         ),
-        "packets-2e18": framed(sections[0][1], *sections[2:4], (b"AUDI", _audio([0] * (1 << 18)))),
-        "packets-huge": framed(
-            sections[0][1], *sections[2:4], (b"AUDI", _audio([0, 0, 0, 0, 1 << 31]))
-        ),
+        "packets-2e18": framed(packed, *sections[2:4], (b"AUDI", _audio([0] * (1 << 18)))),
+        "packets-huge": framed(packed, *sections[2:4], (b"AUDI", _audio([0, 0, 0, 0, 1 << 31]))),
     }
     for name, value in _long_values().items():
-        found[f"header-{name}"] = framed(_with(good, name.split("-")[0], value))
+        long = _with(good, name.split("-")[0], value)
+        found[f"header-{name}"] = framed(long)
+        found[f"header-{name}-3"] = framed(long, version=3)
+        # Nearly as much as 148 kB may expand to, and more: empty blocks fill the code up.
+        code = _deflated(long[:1_190_000])
+        found[f"header-{name}-8"] = framed(
+            b"", code=_EMPTY_BLOCK * ((148_000 - len(code)) // 5) + code
+        )
+        found[f"header-{name}-bomb"] = framed(b"", code=_deflated(long))
     for size, count in ((0, 838_860), (1, 1_048_576)):
         packets = _audio([0, 0, 0, 0, size] * count)
         parts = (*sections[2:4], (b"AUDI", packets))
-        found[f"packets-of-{size}-bytes"] = framed(sections[0][1], *parts)
+        found[f"packets-of-{size}-bytes"] = framed(packed, *parts)
+    for name, values in _side_values(sections[2][1]).items():
+        found[f"values-{name}"] = one_segment(2, values, version=4)
     found["segment-2e24"] = one_segment(2, bytes(1 << 24))
     found["tables-700"] = _many_tables(one_segment)
     found["diagonals-2e13"] = _many_diagonals(one_segment)
@@ -241,6 +261,31 @@ def test_a_segment_longer_than_its_network_has_is_not_read(
         for read in (describe, lambda path: VideoDecoder(path)[0]):
             with pytest.raises(BitstreamError, match="segment 0 has 16777216 bytes, must have <="):
                 read(path)
+
+
+def _side_values(segment: bytes) -> dict[str, bytes]:
+    """Segments of version 4 whose values are none, too long, or of tables that are none."""
+    at = 5  # after the step and the number of tables
+    length = segment[at] if segment[at] < 128 else segment[at] & 127 | segment[at + 1] << 7
+    start = at + (1 if segment[at] < 128 else 2)
+    front, rest = segment[:at], segment[start + length :]
+    values = segment[start : start + length]
+
+    def with_values(code: bytes, claimed: int | None = None) -> bytes:
+        return front + _uvarint(len(code) if claimed is None else claimed) + code + rest
+
+    return {
+        "none": with_values(b""),
+        "state": with_values(b"\0\0\1\0"),
+        "zeros": with_values(bytes(length)),
+        "ones": with_values(b"\xff" * length),
+        "longer": with_values(values + b"\0\0"),
+        "shorter": with_values(values[:-2]),
+        "odd": with_values(values + b"\0"),
+        "2e32": with_values(values, claimed=(1 << 32) - 1),
+        "1-MB": with_values(values + bytes(1 << 16)),
+        **{f"noise-{i}": with_values(random.Random(i).randbytes(length)) for i in range(40)},
+    }
 
 
 def _with(good: dict[str, Any], key: str, value: bytes) -> bytes:
@@ -311,7 +356,15 @@ def _many_diagonals(one_segment: Callable[..., bytes]) -> bytes:
     assert payload is not None
     assert len(payload) < 2000
     changes = {"model": "hnerv", "size": [16384, 1], "segments": [[1, fields]]}
-    return one_segment(1, payload, **changes)
+    return one_segment(1, payload, version=4, **changes)
+
+
+_EMPTY_BLOCK = b"\0\0\0\xff\xff"  # of DEFLATE, stored, not the last one
+
+
+def _deflated(data: bytes, *, level: int = 9) -> bytes:
+    packer = zlib.compressobj(level, zlib.DEFLATED, -15)
+    return packer.compress(data) + packer.flush()
 
 
 def _uvarint(value: int) -> bytes:

@@ -80,10 +80,10 @@ def test_end_in_the_preamble(real_file: bytes) -> None:
     assert "file ends after 9 bytes, in its preamble" in refusal(real_file[:9])
 
 
-@pytest.mark.parametrize("version", [0, 4, 256, 65535])
+@pytest.mark.parametrize("version", [0, 5, 256, 65535])
 def test_version(version: int, real_file: bytes) -> None:
     data = real_file[:8] + struct.pack("<H", version) + real_file[10:]
-    assert f"format version is {version}, this decoder knows 1 to 3" in refusal(data)
+    assert f"format version is {version}, this decoder knows 1 to 4" in refusal(data)
 
 
 @pytest.mark.parametrize("at", range(5))

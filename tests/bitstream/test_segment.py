@@ -26,7 +26,10 @@ SECOND = ONE_STATE + rans_compress(np.array([0, 0, -2, 1]), np.zeros(4, int), MO
 
 
 def segment(**changes: bytes) -> bytes:
-    """A hand-made segment of two tables and three tensors, with some of its parts changed."""
+    """A hand-made segment of version 3, of two tables and three tensors, some of its parts changed.
+
+    What is not side information is the same in version 4 (test_side.py).
+    """
     parts = {
         "step": struct.pack("<f", 0.5),
         "num_tables": b"\x02",
@@ -41,7 +44,7 @@ def segment(**changes: bytes) -> bytes:
 
 
 def read(data: bytes) -> QuantizedTensors:
-    return unpack_segment(data, SIZES, GROUPS)
+    return unpack_segment(data, SIZES, GROUPS, version=3)
 
 
 def test_a_segment_made_by_hand() -> None:
@@ -196,7 +199,7 @@ def segment_in_context(**changes: bytes) -> bytes:
 
 
 def test_a_segment_in_context_made_by_hand() -> None:
-    quantized = unpack_segment(segment_in_context(), [3, 4], [1, 1], grid=(2, 1, 2))
+    quantized = unpack_segment(segment_in_context(), [3, 4], [1, 1], grid=(2, 1, 2), version=3)
     assert quantized.step_codes == [0, -8]
     assert [s.tolist() for s in quantized.symbols] == [[0, 1, -1], [1, -1, 3, 2]]
 
@@ -221,7 +224,7 @@ def test_a_segment_in_context_made_by_hand() -> None:
 )
 def test_refusal_in_context(changes: dict[str, bytes], words: str) -> None:
     with pytest.raises(BitstreamError, match=f"^segment.*{words}"):
-        unpack_segment(segment_in_context(**changes), [3, 4], [1, 1], grid=(2, 1, 2))
+        unpack_segment(segment_in_context(**changes), [3, 4], [1, 1], grid=(2, 1, 2), version=3)
 
 
 def test_gains_out_of_range_are_refused() -> None:
@@ -234,7 +237,7 @@ def test_gains_out_of_range_are_refused() -> None:
     side = struct.pack("<f", 1.0) + b"\x00\x01" + table + b"\x80\x00\x80\x00"
     side += b"\x00\x00\x01\x00" + bytes(map(len, payloads))
     with pytest.raises(BitstreamError, match=r"gains are 64 to 64, must be \+-63"):
-        unpack_segment(side + b"".join(payloads), [3, 1], [1, 1], grid=(1, 1, 1))
+        unpack_segment(side + b"".join(payloads), [3, 1], [1, 1], grid=(1, 1, 1), version=3)
 
 
 def test_differences_that_add_up_too_far_are_refused() -> None:
@@ -245,7 +248,7 @@ def test_differences_that_add_up_too_far_are_refused() -> None:
     side = struct.pack("<f", 1.0) + b"\x01" + bytes([8, 16, 255]) + b"\xa0\x1f\x01\x01"
     side += b"\x80\x00\x80\x01" + bytes(map(len, payloads))
     with pytest.raises(BitstreamError, match=r"differences add up to 4000, must be \+-2048"):
-        unpack_segment(side + b"".join(payloads), [3, 4], [1, 1], grid=(2, 1, 2))
+        unpack_segment(side + b"".join(payloads), [3, 4], [1, 1], grid=(2, 1, 2), version=3)
 
 
 WIDE = bytes([255, 255, 128, 0]) + b"\x80\x10" + b"\xff\x0f"  # -2048 to 2047 about 0
@@ -258,7 +261,7 @@ def test_tables_of_many_symbols(count: int, words: str) -> None:
     side = struct.pack("<f", 0.5) + bytes([count]) + WIDE * count
     side += b"".join(b"\x80" + (bytes([2 * i]) if i < 64 else b"\x80\x01") for i in range(count))
     with pytest.raises(BitstreamError, match=f"^segment: {words}"):
-        unpack_segment(side + b"\0", [3] * count, [count])
+        unpack_segment(side + b"\0", [3] * count, [count], version=3)
 
 
 def test_tables_are_merged_where_the_format_has_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,7 +292,7 @@ def test_every_table_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_sizes_add_up() -> None:
     data = segment()
-    sizes = segment_sizes(data, SIZES, GROUPS)
+    sizes = segment_sizes(data, SIZES, GROUPS, version=3)
     assert sizes.payload_bytes == (len(FIRST), len(SECOND))
     assert sizes.side_bytes + sum(sizes.payload_bytes) == len(data)
     frequencies = MODELS[0].frequencies()
@@ -394,7 +397,7 @@ def test_symbols_that_cannot_come_from_so_few_bytes(num_symbols: int, num_bytes:
     data = struct.pack("<f", 1) + b"\x01" + TABLE + b"\x80\x00" + length + b"\1" * num_bytes
     words = f"segment: {num_symbols} symbols cannot come from {num_bytes} bytes"
     with pytest.raises(BitstreamError, match=words):
-        unpack_segment(data, [num_symbols], [1])
+        unpack_segment(data, [num_symbols], [1], version=3)
 
 
 @pytest.mark.parametrize(
@@ -402,4 +405,4 @@ def test_symbols_that_cannot_come_from_so_few_bytes(num_symbols: int, num_bytes:
 )
 def test_tensors_of_other_sizes(sizes: list[int]) -> None:
     with pytest.raises(BitstreamError, match="segment: payload"):
-        unpack_segment(segment(), sizes, GROUPS)
+        unpack_segment(segment(), sizes, GROUPS, version=3)

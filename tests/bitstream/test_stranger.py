@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -23,6 +24,7 @@ from inrcodec.bitstream import (
     unpack_audio,
     unpack_segment,
 )
+from inrcodec.bitstream._deflated import DICTIONARY, deflate, inflate
 from inrcodec.bitstream._segment import pack_in_context
 from inrcodec.entropy import MixtureModel
 from inrcodec.errors import BitstreamError
@@ -180,22 +182,31 @@ def test_both_judge_damaged_segments_alike(
     assert 0 < accepted < 500
 
 
-def test_both_judge_damaged_headers_alike(stranger: ModuleType) -> None:
-    good = _header().to_bytes()
+@pytest.mark.parametrize("is_deflated", [False, True])
+def test_both_judge_damaged_headers_alike(is_deflated: bool, stranger: ModuleType) -> None:
+    good = _header().to_bytes() if is_deflated else inflate(_header().to_bytes())
     rng = random.Random(13)
     accepted = 0
     for _ in range(1500):
         data = bytearray(good)
         data[rng.randrange(len(data))] = rng.randrange(256)
+        code = bytes(data) if is_deflated else deflate(bytes(data))
         try:
-            ours = Header.from_bytes(bytes(data))
+            ours = Header.from_bytes(code)
         except BitstreamError:
             with pytest.raises(ValueError, match=r"\w"):
-                stranger.read_header(bytes(data))
+                stranger.read_header(code, VERSION)
         else:
             accepted += 1
-            _assert_same_header(ours, stranger.read_header(bytes(data)), stranger)
+            _assert_same_header(ours, stranger.read_header(code, VERSION), stranger)
     assert 0 < accepted < 1200
+
+
+def test_both_begin_with_the_same_words(stranger: ModuleType) -> None:
+    assert stranger.DICTIONARY == DICTIONARY
+    page = (Path(__file__).parents[2] / "docs" / "bitstream.md").read_text()
+    (block,) = (part for part in page.split("```") if part.startswith("hex\n"))
+    assert bytes.fromhex(block.removeprefix("hex")) == DICTIONARY
 
 
 def test_stranger_refuses_what_the_page_forbids(synthetic: bytes, stranger: ModuleType) -> None:
