@@ -11,6 +11,8 @@ from inrcodec.errors import BitstreamError
 
 _WINDOW_BITS = -15  # the largest window; DEFLATE without a frame (RFC 1951)
 _FREE_BYTES, _BYTES_PER_BYTE = 1 << 14, 8
+MAX_HEADER_BYTES = 1 << 24
+"""Most bytes of a header, deflated or not."""
 
 # What stands in the window before the first byte: pieces of headers, the usual one last.
 DICTIONARY = bytes.fromhex(
@@ -65,4 +67,4 @@ def inflate(code: bytes) -> bytes:
 
 
 def _most_bytes(code_bytes: int) -> int:
-    return _FREE_BYTES + _BYTES_PER_BYTE * code_bytes
+    return min(MAX_HEADER_BYTES, _FREE_BYTES + _BYTES_PER_BYTE * code_bytes)

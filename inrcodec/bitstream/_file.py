@@ -18,7 +18,8 @@ from typing import BinaryIO
 
 from inrcodec._output import replaced_file
 from inrcodec.bitstream import _sections as sections
-from inrcodec.bitstream._header import MAX_HEADER_BYTES, Header
+from inrcodec.bitstream._deflated import MAX_HEADER_BYTES
+from inrcodec.bitstream._header import Header
 from inrcodec.errors import BitstreamError
 
 _INDEX_ENTRY_BYTES = 4

@@ -157,13 +157,13 @@ def read_sections(data: bytes) -> tuple[int, dict[str, Any], list[bytes]]:
 
 def inflate(payload: bytes) -> bytes:
     """Return what a payload of HEAD holds from version 4 on."""
-    most = (1 << 14) + 8 * len(payload)
+    most = min(1 << 24, (1 << 14) + 8 * len(payload))
     unpacker = zlib.decompressobj(-15, zdict=DICTIONARY)
     try:
         data = unpacker.decompress(payload, most + 1)
     except zlib.error as exc:
         raise ValueError(f"DEFLATE: {exc}") from exc
-    _rule(len(data) <= most, "at most 2^14 bytes and 8 for each of the payload")
+    _rule(len(data) <= most, "at most 2^24, and 2^14 and 8 a byte of the payload")
     _rule(unpacker.eof and not unpacker.unused_data, "one whole stream")
     return data
 

@@ -219,8 +219,8 @@ def test_a_header_takes_few_bytes() -> None:
     assert Header.from_bytes(msgpack.packb(GOOD), version=3) == HEADER  # as it was
 
 
-def deflated(data: bytes, **options: Any) -> bytes:
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15, **options)
+def deflated(data: bytes, *, level: int = 9, **options: Any) -> bytes:
+    packer = zlib.compressobj(level, zlib.DEFLATED, -15, **options)
     return packer.compress(data) + packer.flush()
 
 
@@ -234,8 +234,10 @@ def deflated(data: bytes, **options: Any) -> bytes:
         (deflate(msgpack.packb(GOOD)) + b"\0", "not one whole DEFLATE stream"),
         (deflated(bytes(1 << 20)), "expands to more than"),
         (deflated(bytes((1 << 14) + 8 * 40)), "expands to more than"),  # of 33 bytes
+        (deflated(bytes((1 << 24) + 1), level=0), "expands to more than 16777216"),
         (zlib.compress(msgpack.packb(GOOD)), "DEFLATE stream"),  # with a frame
     ],
+    ids=lambda told: told if isinstance(told, str) else "code",
 )
 def test_no_deflated_header(code: bytes, words: str) -> None:
     with pytest.raises(BitstreamError, match=f"header .*{words}"):
