@@ -18,7 +18,12 @@ from inrcodec.entropy._rans import (
     rans_decompress,
     table_sizes,
 )
-from inrcodec.entropy._values import MAX_VALUE_BITS, ValueReader, ValueWriter
+from inrcodec.entropy._values import (
+    MAX_VALUE_BITS,
+    ValueReader,
+    ValueWriter,
+    from_zigzag,
+)
 
 __all__ = [
     "MAX_ALPHABET",
@@ -34,6 +39,7 @@ __all__ = [
     "ValueWriter",
     "empirical_entropy_bits",
     "fit_mixture",
+    "from_zigzag",
     "interleaved_compress",
     "num_entries",
     "rans_compress",

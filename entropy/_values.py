@@ -51,7 +51,7 @@ class ValueWriter:
 
     def put_signed(self, value: int, field: MixtureModel) -> None:
         """Add the zigzag code of a value: 0, -1, 1, -2, ... are 0, 1, 2, 3."""
-        self.put(2 * value if value >= 0 else -2 * value - 1, field)
+        self.put(_zigzag(value), field)
 
     def to_bytes(self) -> bytes:
         """Return the code of all that was added."""
@@ -97,8 +97,7 @@ class ValueReader:
 
     def get_signed(self, field: MixtureModel) -> int:
         """Return the next value, of which the zigzag code was written."""
-        code = self.get(field)
-        return code // 2 if code % 2 == 0 else -(code + 1) // 2
+        return from_zigzag(self.get(field))
 
     def end(self) -> None:
         """Check that all was read.
@@ -115,6 +114,16 @@ class ValueReader:
             if not self._words:
                 raise ValueError("values end too early")
             self._state = self._state << _WORD_BITS | self._words.pop()
+
+
+def _zigzag(value: int) -> int:
+    """Return the code of a signed value: of 0, -1, 1, -2, ... it is 0, 1, 2, 3."""
+    return 2 * value if value >= 0 else -2 * value - 1
+
+
+def from_zigzag(code: int) -> int:
+    """Return the value that has this code."""
+    return code // 2 if code % 2 == 0 else -(code + 1) // 2
 
 
 @lru_cache(maxsize=64)

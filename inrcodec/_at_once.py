@@ -135,6 +135,7 @@ class _Listener:
         self.error: Exception | None = None
         self._session, self._bars, self._interrupt = session, bars, interrupt
         self._saved_at = time.monotonic()
+        self._kill_at: float | None = None  # once what runs was told to stop
         self._bars_of: dict[str, tuple[Callable[[FitProgress], None], tqdm[NoReturn]]] = {}
 
     def __enter__(self) -> _Listener:
@@ -150,6 +151,15 @@ class _Listener:
     def is_stopping(self) -> bool:
         """Whether nothing more shall begin, and what runs shall be saved."""
         return self.error is not None or self._interrupt.requested
+
+    def has_waited(self, interrupt: Callable[[], None]) -> bool:
+        """Pass a stop on, once; whether what runs has had its time to be saved."""
+        if not self.is_stopping:
+            return False
+        if self._kill_at is None:
+            self._kill_at = time.monotonic() + SAVING_SECONDS
+            interrupt()
+        return time.monotonic() > self._kill_at
 
     def begin_next(self, waiting: deque[Callable[[], FitTask]]) -> FitTask | None:
         """Return the next fit, its bar opened; None where nothing shall begin."""
@@ -169,8 +179,7 @@ class _Listener:
             report, _ = self._bars_of[task.key]
             report(what)
         elif kind == "state":
-            state = unpack_state(torch.frombuffer(bytearray(what), dtype=torch.uint8))
-            self._session.fit_states[task.key] = state
+            self._session.fit_states[task.key] = _state_of(what)
             if time.monotonic() - self._saved_at > _SAVE_SECONDS:
                 self._session.save()
                 self._saved_at = time.monotonic()
@@ -223,18 +232,18 @@ def _follow_processes(
     waiting: deque[Callable[[], FitTask]], workers: int, num_threads: int, listener: _Listener
 ) -> None:
     pool = [_FitWorker(slot, num_threads) for slot in range(min(workers, len(waiting)))]
-    kill_at = None
+
+    def interrupt() -> None:
+        for worker in pool:
+            worker.interrupt()
+
     try:
         while pool:
             for worker in ready(pool, _POLL_SECONDS):
                 if _is_done(worker, waiting, listener):
                     pool.remove(worker)
                     worker.close()
-            if listener.is_stopping and kill_at is None:
-                kill_at = time.monotonic() + SAVING_SECONDS
-                for worker in pool:
-                    worker.interrupt()
-            if kill_at is not None and time.monotonic() > kill_at:
+            if listener.has_waited(interrupt):
                 return
     finally:
         for worker in pool:
@@ -280,7 +289,11 @@ def _follow_tasks_of_ray(
         told: Any = Queue(actor_options={"num_cpus": 0})
         running: dict[Any, FitTask] = {}
         over: set[str] = set()  # keys of fits that have said their last word
-        kill_at = None
+
+        def interrupt() -> None:
+            for reference in running:
+                ray.cancel(reference)
+
         while True:
             while len(running) < workers and (task := listener.begin_next(waiting)):
                 running[_submit(ray, task, num_threads, told)] = task
@@ -293,11 +306,7 @@ def _follow_tasks_of_ray(
                 key = running.pop(done).key
                 if key not in over and not listener.is_stopping:
                     listener.fail(InrcodecError(_reason(ray, done)))
-            if listener.is_stopping and kill_at is None:
-                kill_at = time.monotonic() + SAVING_SECONDS
-                for task_reference in running:
-                    ray.cancel(task_reference)
-            if kill_at is not None and time.monotonic() > kill_at:
+            if listener.has_waited(interrupt):
                 return
 
 
@@ -349,9 +358,7 @@ class _Packed:
 
     def unpacked(self) -> FitTask:
         """Return the fit."""
-        state = None
-        if self.state is not None:
-            state = unpack_state(torch.frombuffer(bytearray(self.state), dtype=torch.uint8))
+        state = None if self.state is None else _state_of(self.state)
         return replace(self.task, frames=torch.from_numpy(self.frames), state=state)
 
 
@@ -359,9 +366,17 @@ def _pack(task: FitTask) -> bytes:
     """Return a fit as bytes: pipes would share the memory of tensors, which containers have little
     of, and ray would make arrays that cannot be written.
     """
-    state = None if task.state is None else pack_state(task.state).numpy().tobytes()
+    state = None if task.state is None else _state_bytes(task.state)
     bare = replace(task, frames=torch.empty(0), state=None)
     return pickle.dumps(_Packed(bare, task.frames.numpy(), state), pickle.HIGHEST_PROTOCOL)
+
+
+def _state_bytes(state: dict[str, Any]) -> bytes:
+    return pack_state(state).numpy().tobytes()
+
+
+def _state_of(data: bytes) -> dict[str, Any]:
+    return unpack_state(torch.frombuffer(bytearray(data), dtype=torch.uint8))
 
 
 def _run(packed: _Packed, tell: Tell) -> None:
@@ -370,7 +385,7 @@ def _run(packed: _Packed, tell: Tell) -> None:
         try:
             result: FitResult | None = packed.unpacked().run(
                 on_progress=lambda progress: tell("progress", progress),
-                save=lambda state: tell("state", pack_state(state).numpy().tobytes()),
+                save=lambda state: tell("state", _state_bytes(state)),
                 interrupt=interrupt,
             )
         except Exception as exc:

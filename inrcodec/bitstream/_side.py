@@ -10,6 +10,7 @@ import math
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,15 @@ _MAX_FRAMES = 4096
 _MAX_VISITS = 1 << 23
 MAX_TABLE_SYMBOLS = 1 << 18
 """Most symbols that all tables of a segment may have together."""
+
+
+class _Form(NamedTuple):
+    """What is known of side information before most of it is read."""
+
+    groups: Sequence[int]  # tensors of each rANS payload
+    num_models: int
+    num_frames: int  # over which the tensors of the second group run, 0 if over none
+    in_context: bool
 
 
 @dataclass(frozen=True)
@@ -160,29 +170,14 @@ class Side:
         if not 1 <= num_models <= most:
             raise BitstreamError(f"segment: {num_models} tables, must be 1 to {most}")
         read = cls._read_bytes if version < _FIRST_OF_VALUES else cls._read_values
-        side = read(
-            reader,
-            global_step,
-            groups=groups,
-            num_models=num_models,
-            num_frames=num_frames,
-            in_context=in_context,
-        )
+        side = read(reader, global_step, _Form(groups, num_models, num_frames, in_context))
         side.check_tables(num_frames)
         return side
 
     @classmethod
-    def _read_values(
-        cls,
-        reader: ByteReader,
-        global_step: float,
-        *,
-        groups: Sequence[int],
-        num_models: int,
-        num_frames: int,
-        in_context: bool,
-    ) -> Side:
+    def _read_values(cls, reader: ByteReader, global_step: float, form: _Form) -> Side:
         """Read what follows the number of tables."""
+        groups, num_models, num_frames, in_context = form
         first, num_levels = (reader.uvarint(), reader.uvarint()) if in_context else (0, 1)
         _check_levels(first, num_levels)
         num_predicted = sum(groups[1:])
@@ -214,17 +209,9 @@ class Side:
         return cls(global_step, models, codes, tables, predictions, levels)
 
     @classmethod
-    def _read_bytes(
-        cls,
-        reader: ByteReader,
-        global_step: float,
-        *,
-        groups: Sequence[int],
-        num_models: int,
-        num_frames: int,
-        in_context: bool,
-    ) -> Side:
+    def _read_bytes(cls, reader: ByteReader, global_step: float, form: _Form) -> Side:
         """Read what follows the number of tables in versions 1 to 3."""
+        groups, num_models, num_frames, in_context = form
         models = [_read_model(reader) for _ in range(num_models)]
         codes, table_of, predictions = [], [], []
         for i in range(sum(groups)):

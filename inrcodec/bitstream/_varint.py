@@ -1,10 +1,11 @@
-"""Integers of variable length: LEB128, and zigzag for signed ones.
+"""Integers of variable length: LEB128, and zigzag for the signed ones of versions 1 to 3.
 
-In: non-negative or signed integers. Out: bytes, and back through a bounds-checked reader.
+In: non-negative integers. Out: bytes, and back, signed ones too, through a bounds-checked reader.
 """
 
 from __future__ import annotations
 
+from inrcodec.entropy import from_zigzag
 from inrcodec.errors import BitstreamError
 
 _MAX_BYTES = 5
@@ -25,15 +26,6 @@ def uvarint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
-
-
-def svarint(value: int) -> bytes:
-    """Return the signed `value` as `uvarint` of its zigzag code: 0, -1, 1, -2, ...
-
-    >>> svarint(-2).hex()
-    '03'
-    """
-    return uvarint(2 * value if value >= 0 else -2 * value - 1)
 
 
 class ByteReader:
@@ -78,8 +70,7 @@ class ByteReader:
 
     def svarint(self) -> int:
         """Return the next signed integer."""
-        code = self.uvarint()
-        return code // 2 if code % 2 == 0 else -(code + 1) // 2
+        return from_zigzag(self.uvarint())
 
     def end(self) -> None:
         """Check that nothing is left.
